@@ -1,0 +1,41 @@
+"""What the sub-commands share: options and the way from a config file to a checked experiment."""
+
+import argparse
+import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from copl_core.config import Experiment
+    from copl_core.registry import Registry
+
+
+def add_config_options(parser: argparse.ArgumentParser) -> None:
+    """CONFIG, --cfg-options and --device."""
+    parser.add_argument("config", metavar="CONFIG", help="a .py or .yaml config")
+    parser.add_argument(
+        "--cfg-options",
+        nargs="+",
+        default=[],
+        metavar="KEY=VALUE",
+        help="override config values, e.g. schedule.epochs=3 tuner.prompts.frame=None",
+    )
+    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+
+
+def load_experiment(options: argparse.Namespace, extra: tuple[str, ...] = ()) -> "tuple[Experiment, Registry]":
+    """Read and check the config; broken plugins are told in one line each.
+
+    Args:
+        options: Parsed options with those of ``add_config_options``.
+        extra: Further overrides, applied last.
+    """
+    from copl_core.config import check_config, load_config
+    from copl_core.plugins import get_table
+    from copl_core.registry import Registry
+
+    table = get_table()
+    for warning in table.warnings:
+        print(f"warning: {warning}", file=sys.stderr)
+    registry = Registry(table)
+    config = load_config(options.config, [*options.cfg_options, *extra])
+    return check_config(config, registry, options.config), registry

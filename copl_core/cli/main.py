@@ -1,0 +1,37 @@
+"""Entry point: parse, run one sub-command, turn a user's mistake into one message and exit code 2."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+import copl_core
+from copl_core.api import CoplError
+from copl_core.cli import plugins, test, train
+
+COMMANDS = (train, test, plugins)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run ``copl``.
+
+    Args:
+        arguments: Command line without the program's name; None takes the process's own.
+
+    Returns:
+        Exit code: 0, 2 for a user's mistake, 130 after Ctrl-C.
+    """
+    parser = argparse.ArgumentParser(prog="copl", description="Collaborative prompt learning on frozen encoders.")
+    parser.add_argument("--version", action="version", version=f"copl {copl_core.__version__}")
+    subparsers = parser.add_subparsers(dest="command", required=True)
+    for command in COMMANDS:
+        command.add_parser(subparsers)
+    options = parser.parse_args(arguments)
+    try:
+        code: int = options.run(options)
+    except CoplError as error:
+        print(f"copl {options.command}: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("\ninterrupted", file=sys.stderr)
+        return 130
+    return code

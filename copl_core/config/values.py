@@ -1,0 +1,289 @@
+"""Values from a config, read by the annotations of what they are for.
+
+One walk both checks a value and converts it (a list for ``tuple[int, ...]`` becomes a tuple, a mapping for a dataclass
+becomes one), and collects every problem on the way instead of stopping at the first.
+"""
+
+import collections.abc
+import dataclasses
+import inspect
+import reprlib
+import types
+import typing
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, TypeVar, Union
+
+from copl_core.plugins.suggest import did_you_mean, listing
+
+_SEQUENCES = (collections.abc.Sequence, collections.abc.Collection, collections.abc.Iterable)
+_MAPPINGS = (dict, collections.abc.Mapping, collections.abc.MutableMapping)
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Something wrong in a config.
+
+    Attributes:
+        path: Where, as keys joined by dots.
+        message: What, and what to do.
+    """
+
+    path: str
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.message}"
+
+
+@dataclass(frozen=True)
+class Argument:
+    """One argument of a constructor."""
+
+    annotation: Any
+    required: bool
+
+
+@dataclass(frozen=True)
+class Unresolved:
+    """An annotation given as text whose names can't be resolved, e.g. imported under ``TYPE_CHECKING`` only."""
+
+    text: str
+
+
+def join(path: str, key: str | int) -> str:
+    """Append a key to a path."""
+    return f"{path}.{key}" if path else str(key)
+
+
+def arguments(owner: type) -> dict[str, Argument]:
+    """Return what a class can be constructed with.
+
+    A constructor's ``**kwargs`` stands for the arguments of the next constructor up the class tree, as in
+    ``super().__init__(**kwargs)``; there are no open-ended arguments.
+    """
+    found: dict[str, Argument] = {}
+    for cls in owner.__mro__:
+        init = cls.__dict__.get("__init__")
+        if not inspect.isfunction(init):
+            continue
+        open_ended = False
+        for parameter in list(inspect.signature(init).parameters.values())[1:]:
+            if parameter.kind is parameter.VAR_KEYWORD:
+                open_ended = True
+            elif parameter.kind is not parameter.VAR_POSITIONAL:
+                annotation = _annotation(init, parameter.name)
+                found.setdefault(parameter.name, Argument(annotation, parameter.default is parameter.empty))
+        if not open_ended:
+            break
+    return found
+
+
+def _annotation(init: types.FunctionType, name: str) -> Any:
+    """The annotation of one argument; each is resolved alone, so that one bad name spoils only its own."""
+    if name not in init.__annotations__:
+        return Any
+    annotation = init.__annotations__[name]
+    holder = types.SimpleNamespace(__annotations__={name: annotation})
+    try:
+        return typing.get_type_hints(holder, globalns=init.__globals__)[name]
+    except (NameError, AttributeError, TypeError, SyntaxError):
+        return Unresolved(str(annotation))
+
+
+class ValueReader:
+    """Reads plain values. The registry adds the reading of components.
+
+    Attributes:
+        problems: Everything wrong so far.
+    """
+
+    def __init__(self) -> None:
+        self.problems: list[Problem] = []
+
+    def fail(self, path: str, message: str) -> None:
+        """Note a problem."""
+        self.problems.append(Problem(path, message))
+
+    def read(self, value: Any, annotation: Any, path: str) -> Any:
+        """Return the value as the annotation wants it, or None after noting a problem.
+
+        Args:
+            value: Plain data.
+            annotation: A resolved annotation.
+            path: Where the value stands.
+        """
+        annotation = _bare(annotation)
+        origin = typing.get_origin(annotation)
+        container = origin or annotation
+        if annotation in (Any, object) or isinstance(annotation, TypeVar):
+            return value
+        if origin in (Union, types.UnionType):
+            return self._union(value, annotation, path)
+        if origin is Literal:
+            return self._literal(value, typing.get_args(annotation), path)
+        if annotation in (bool, int, float, str, types.NoneType, None):
+            return self._plain(value, annotation, path)
+        if container in (list, tuple, *_SEQUENCES):
+            return self._sequence(value, annotation, path)
+        if container in _MAPPINGS:
+            return self._mapping(value, annotation, path)
+        if annotation is Path and isinstance(value, str):
+            return Path(value)
+        if isinstance(annotation, type) and dataclasses.is_dataclass(annotation):
+            return self._dataclass(value, annotation, path)
+        return self.read_other(value, annotation, path)
+
+    def read_other(self, value: Any, annotation: Any, path: str) -> Any:
+        """Read a value whose annotation is none of the plain ones."""
+        if isinstance(annotation, Unresolved):
+            return value
+        return self.fail(path, f"cannot be set in a config: its type is {describe(annotation)}")
+
+    def read_arguments(
+        self, owner: type, config: Mapping[str, Any], path: str, context: Sequence[str] = ()
+    ) -> dict[str, Any]:
+        """Read the arguments of a constructor.
+
+        Args:
+            owner: The class to construct.
+            config: The arguments.
+            path: Where they stand.
+            context: Names of arguments that the framework sets.
+        """
+        accepted = arguments(owner)
+        settable = [name for name in accepted if name not in context]
+        result: dict[str, Any] = {}
+        for key, value in config.items():
+            where = join(path, key)
+            if key in context:
+                self.fail(where, "set by the framework: remove it")
+            elif key in accepted:
+                result[key] = self.read(value, accepted[key].annotation, where)
+            else:
+                hint = did_you_mean(key, settable) or self.unknown_hint(settable)
+                self.fail(where, f"{owner.__name__} has no argument {key!r}{hint}")
+        for name, argument in accepted.items():
+            if argument.required and name not in config and name not in context:
+                self.fail(join(path, name), f"required by {owner.__name__}")
+        return result
+
+    def unknown_hint(self, settable: Sequence[str]) -> str:
+        """What to say of an unknown argument that resembles none."""
+        return f"; it has: {listing(settable)}"
+
+    def _union(self, value: Any, annotation: Any, path: str) -> Any:
+        options = typing.get_args(annotation)
+        if value is None and types.NoneType in options:
+            return None
+        options = tuple(option for option in options if option is not types.NoneType)
+        start = len(self.problems)
+        attempts = []
+        for option in options:
+            result = self.read(value, option, path)
+            if len(self.problems) == start:
+                return result
+            attempts.append(self.problems[start:])
+            del self.problems[start:]
+        # An option whose problems all lie deeper took the value's outer form: those tell more than "none fits".
+        inner = [attempt for attempt in attempts if all(problem.path != path for problem in attempt)]
+        if len(options) == 1 or inner:
+            self.problems += (inner or attempts)[0]
+        else:
+            self.fail(path, f"expected {describe(annotation)}, got {show(value)}")
+        return None
+
+    def _literal(self, value: Any, options: Sequence[Any], path: str) -> Any:
+        for option in options:
+            # True == 1, but a config that says one doesn't mean the other.
+            if type(value) is type(option) and value == option:
+                return value
+        words = [option for option in options if isinstance(option, str)]
+        hint = did_you_mean(value, words) if isinstance(value, str) else ""
+        return self.fail(path, f"expected one of {', '.join(map(repr, options))}, got {show(value)}{hint}")
+
+    def _plain(self, value: Any, annotation: Any, path: str) -> Any:
+        if annotation in (None, types.NoneType):
+            return None if value is None else self.fail(path, f"expected null, got {show(value)}")
+        if type(value) is annotation:
+            return value
+        if annotation is float and type(value) is int:
+            return float(value)
+        return self.fail(path, f"expected {describe(annotation)}, got {show(value)}")
+
+    def _sequence(self, value: Any, annotation: Any, path: str) -> Any:
+        items = typing.get_args(annotation)
+        as_tuple = (typing.get_origin(annotation) or annotation) is not list
+        if not isinstance(value, (list, tuple)):
+            return self.fail(path, f"expected a list, got {show(value)}")
+        if (typing.get_origin(annotation) or annotation) is tuple and items and items[-1] is not Ellipsis:
+            if len(items) != len(value):
+                return self.fail(path, f"expected a list of {len(items)}, got {len(value)}: {show(value)}")
+            result = [self.read(*pair, join(path, i)) for i, pair in enumerate(zip(value, items, strict=True))]
+        else:
+            item = items[0] if items else Any
+            result = [self.read(each, item, join(path, i)) for i, each in enumerate(value)]
+        return tuple(result) if as_tuple else result
+
+    def _mapping(self, value: Any, annotation: Any, path: str) -> Any:
+        if not isinstance(value, Mapping):
+            return self.fail(path, f"expected keys and values, got {show(value)}")
+        keys_and_values = typing.get_args(annotation)
+        item = keys_and_values[1] if keys_and_values else Any
+        return {key: self.read_item(each, item, join(path, key)) for key, each in value.items()}
+
+    def read_item(self, value: Any, annotation: Any, path: str) -> Any:
+        """Read one value of a mapping."""
+        return self.read(value, annotation, path)
+
+    def _dataclass(self, value: Any, annotation: type, path: str) -> Any:
+        if not isinstance(value, Mapping):
+            return self.fail(path, f"expected keys and values ({annotation.__name__}), got {show(value)}")
+        start = len(self.problems)
+        kwargs = self.read_arguments(annotation, value, path)
+        if len(self.problems) > start:
+            return None
+        try:
+            return annotation(**kwargs)
+        except ValueError as error:
+            return self.fail(path, str(error))
+
+
+def _bare(annotation: Any) -> Any:
+    """Strip what doesn't concern a value: ``Annotated[X, ...]`` and ``NewType``."""
+    while True:
+        if typing.get_origin(annotation) is typing.Annotated:
+            annotation = typing.get_args(annotation)[0]
+        elif isinstance(annotation, typing.NewType):
+            annotation = annotation.__supertype__
+        else:
+            return annotation
+
+
+def describe(annotation: Any) -> str:
+    """Name an annotation for a person."""
+    annotation = _bare(annotation)
+    origin = typing.get_origin(annotation)
+    if origin in (Union, types.UnionType):
+        return " or ".join(describe(option) for option in typing.get_args(annotation))
+    if origin is Literal:
+        return " or ".join(map(repr, typing.get_args(annotation)))
+    if annotation in (None, types.NoneType):
+        return "null"
+    if (origin or annotation) in (list, tuple, *_SEQUENCES):
+        return "a list"
+    if (origin or annotation) in _MAPPINGS:
+        return "keys and values"
+    if isinstance(annotation, type) and origin is None:
+        return annotation.__name__
+    return str(annotation).rpartition(".")[2] if origin is None else getattr(origin, "__name__", str(annotation))
+
+
+def show(value: Any) -> str:
+    """Show a value for a person: its type and, where it is short, itself."""
+    if value is None:
+        return "null"
+    if isinstance(value, Mapping):
+        return "keys and values"
+    return f"{type(value).__name__} {reprlib.repr(value)}"

@@ -1,0 +1,31 @@
+"""Pictures of predictions."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from copl_core.data import collate
+from copl_core.engine.build import Session
+
+
+def render(session: Session, split: str, count: int, device: torch.device) -> Image.Image:
+    """Draw ``count`` clips spread evenly over a split, below one another."""
+    dataset, model = session.datasets[split], session.model.to(device).eval()
+    renderer = session.task.renderer()
+    pictures = []
+    for index in np.linspace(0, len(dataset) - 1, min(count, len(dataset))).astype(int).tolist():
+        sample = dataset[index]
+        batch = {k: v.to(device) if isinstance(v, Tensor) else v for k, v in collate([sample]).items()}
+        with torch.no_grad():
+            predictions = model(batch).predictions
+        prediction: Mapping[str, Tensor] = {name: value[0].cpu() for name, value in predictions.items()}
+        pictures.append(renderer.render(dataset.pictures(index), sample, prediction))
+    sheet = Image.new("RGB", (max(p.width for p in pictures), sum(p.height for p in pictures)), "white")
+    top = 0
+    for picture in pictures:
+        sheet.paste(picture, (0, top))
+        top += picture.height
+    return sheet

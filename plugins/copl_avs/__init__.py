@@ -1,0 +1,15 @@
+"""AVSBench, single-source subset (S4): find the pixels of the sounding object in five frames of a clip."""
+
+from copl_core.api import ComponentSpec, hookimpl
+
+
+@hookimpl
+def copl_components() -> list[ComponentSpec]:
+    """Name the task and its parts."""
+    return [
+        ComponentSpec("task", "avs_s4", "copl_avs.task:AvsS4Task", "audio-visual segmentation, one sound source"),
+        ComponentSpec("dataset", "avs_s4", "copl_avs.dataset:AvsS4", "AVSBench S4 in its official layout"),
+        ComponentSpec("head", "avs_decoder", "copl_avs.decoder:AvsDecoder", "AVSBench decoder with TPAVI"),
+        ComponentSpec("metric", "segmentation", "copl_avs.metric:SegmentationMetric", "mIoU and F-score of AVSBench"),
+        ComponentSpec("renderer", "mask_overlay", "copl_avs.renderer:MaskOverlay", "masks drawn over the frames"),
+    ]

@@ -1,0 +1,77 @@
+"""Voices: length, level, audibility, and that time structure, not pitch, makes the class."""
+
+import numpy as np
+import pytest
+from copl_synth.classes import CLASSES
+from copl_synth.sounds import SAMPLE_RATE, VOICES, synthesize
+
+TONAL = ("humming", "chirping", "whistling", "throbbing", "warbling", "wailing")
+
+
+def spectrum(samples: np.ndarray) -> np.ndarray:
+    """Magnitudes in 20 ms windows, (250, 161): 50 Hz a bin."""
+    frames = samples.astype(float).reshape(-1, SAMPLE_RATE // 50)
+    return np.abs(np.fft.rfft(frames * np.hanning(frames.shape[1]), axis=1))
+
+
+def test_every_class_has_a_voice() -> None:
+    assert {item.sound for item in CLASSES} == set(VOICES)
+
+
+@pytest.mark.parametrize("sound", VOICES)
+def test_five_seconds_each_audible_and_hardly_clipped(sound: str) -> None:
+    for seed in range(6):
+        samples = synthesize(sound, np.random.default_rng(seed))
+        assert samples.dtype == np.int16
+        assert samples.shape == (5 * SAMPLE_RATE,)
+        assert (np.abs(samples.astype(int)) >= 32767).mean() < 0.001
+        levels = np.sqrt((samples.reshape(5, -1).astype(float) ** 2).mean(1)) / 32768
+        assert levels.min() > 0.02
+        # The voice, not only the noise: the loudest 20 ms of each second stand out of its spectrum's floor.
+        for second in np.split(spectrum(samples), 5):
+            assert second.max() > 8 * np.median(second)
+
+
+@pytest.mark.parametrize("sound", VOICES)
+def test_equal_seeds_give_equal_sounds_and_others_others(sound: str) -> None:
+    first, again, other = (synthesize(sound, np.random.default_rng(seed)) for seed in (1, 1, 2))
+    assert (first == again).all()
+    assert (first != other).mean() > 0.9
+
+
+def test_loudness_varies_over_more_than_ten_decibels_in_every_class() -> None:
+    for sound in VOICES:
+        levels = [np.std(synthesize(sound, np.random.default_rng(seed)).astype(float)) for seed in range(24)]
+        assert max(levels) / min(levels) > 10 ** (10 / 20)
+
+
+def test_pitch_ranges_of_the_tonal_voices_overlap() -> None:
+    ranges = {}
+    for sound in TONAL:
+        pitches = [
+            50 * spectrum(synthesize(sound, np.random.default_rng(seed)))[:, 5:20].mean(0).argmax() + 250
+            for seed in range(24)
+        ]
+        ranges[sound] = (min(pitches), max(pitches))
+    lowest_top, highest_bottom = min(top for _, top in ranges.values()), max(bottom for bottom, _ in ranges.values())
+    assert lowest_top - highest_bottom > 100, ranges
+
+
+def test_chirps_rise_and_whistles_fall() -> None:
+    for sound, sign in (("chirping", 1), ("whistling", -1)):
+        for seed in range(8):
+            peak = spectrum(synthesize(sound, np.random.default_rng(seed)))[:, 5:25].argmax(1)
+            steps = np.diff(peak)
+            gliding = steps[np.abs(steps) <= 3]  # jumps are new chirps and breaths
+            assert sign * gliding.sum() > 0
+
+
+def test_only_the_pulsed_voices_fall_silent_within_a_second() -> None:
+    for sound in VOICES:
+        dips = []
+        for seed in range(8):
+            samples = synthesize(sound, np.random.default_rng(seed)).astype(float)
+            levels = np.sqrt((samples.reshape(-1, SAMPLE_RATE // 50) ** 2).mean(1))
+            dips.append(np.percentile(levels, 5) / np.percentile(levels, 95))
+        steady = sound in ("humming", "warbling", "wailing")
+        assert (np.median(dips) > 0.6) == steady, (sound, np.median(dips))

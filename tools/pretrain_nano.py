@@ -1,0 +1,254 @@
+"""Trains the nano encoder of the built-in demo on generated images: what is where, pixel by pixel.
+
+Neither sounds nor spectrograms take part, and none of the demo's scenes (see `copl_synth.images`). A light pyramid
+decoder over the four stages predicts a class map, and a linear layer over the pooled token which classes are present;
+both are thrown away at the end, so that the stages and the pooled token must carry the knowledge themselves.
+
+    python tools/pretrain_nano.py --steps 11000
+"""
+
+import argparse
+import json
+import math
+import time
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import save_file
+from timm.models.swin_transformer_v2 import SwinTransformerV2
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from copl_synth.architecture import IMAGE_MEAN, IMAGE_STD, NANO
+from copl_synth.classes import CLASSES
+from copl_synth.images import training_image
+
+WEIGHTS = Path(__file__).parents[1] / "plugins" / "copl_synth" / "weights" / "swin_nano.safetensors"
+
+HELD_OUT_SEED_OFFSET = 1_000_003
+"""Added to the seed for the images that measure and never train."""
+
+DENSE_STRIDE = 2
+"""The decoder predicts one class per square of this many pixels."""
+
+
+class Scaffold(nn.Module):
+    """The encoder with its two temporary heads.
+
+    Args:
+        encoder: The nano encoder, without a classification head.
+        width: Channels of the pyramid decoder.
+    """
+
+    def __init__(self, *, encoder: SwinTransformerV2, width: int = 64) -> None:
+        super().__init__()
+        self.encoder = encoder
+        widths = [encoder.embed_dim * 2**stage for stage in range(encoder.num_layers)]
+        self.laterals = nn.ModuleList(nn.Sequential(nn.LayerNorm(w), nn.Linear(w, width)) for w in widths)
+        self.mix = nn.Conv2d(width, width, kernel_size=3, padding=1)
+        cell = NANO["patch_size"] // DENSE_STRIDE
+        self.classify = nn.Sequential(
+            nn.Conv2d(width, (len(CLASSES) + 1) * cell**2, kernel_size=1), nn.PixelShuffle(cell)
+        )
+        self.presence = nn.Linear(widths[-1], len(CLASSES))
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Predicts what is where, and what is there at all.
+
+        Args:
+            images: (B, 3, H, W), normalised.
+
+        Returns:
+            Class logits (B, classes + 1, H / 2, W / 2), background first, and presence logits (B, classes).
+        """
+        tokens = self.encoder.patch_embed(images)
+        pyramid: Tensor | None = None
+        for stage, lateral in zip(self.encoder.layers, self.laterals, strict=True):
+            tokens = stage(tokens)  # (B, h, w, C)
+            level = lateral(tokens).permute(0, 3, 1, 2)
+            if pyramid is None:
+                pyramid = level
+            else:
+                pyramid = pyramid + F.interpolate(level, size=pyramid.shape[-2:], mode="bilinear", align_corners=False)
+        pooled = self.encoder.norm(tokens).mean(dim=(1, 2))
+        return self.classify(F.gelu(self.mix(F.gelu(pyramid)))), self.presence(pooled)
+
+
+def generate(executor: ProcessPoolExecutor, *, seed: int, start: int, count: int) -> tuple[Tensor, Tensor]:
+    """Draws `count` images of a series, from index `start` on.
+
+    Returns:
+        uint8 images (count, 3, H, W) and class maps (count, H, W).
+    """
+    drawn = executor.map(partial(training_image, seed, size=NANO["img_size"]), range(start, start + count), chunksize=32)
+    images, classes = zip(*drawn, strict=True)
+    return torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).contiguous(), torch.from_numpy(np.stack(classes))
+
+
+def prepare(images: Tensor) -> Tensor:
+    """Normalises uint8 images (B, 3, H, W) to the encoder's input."""
+    mean, std = (torch.tensor(value).view(1, 3, 1, 1) for value in (IMAGE_MEAN, IMAGE_STD))
+    return (images.float() / 255 - mean) / std
+
+
+def augment(images: Tensor, classes: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Turns, mirrors and recolours a batch of uint8 images; the same turn for the batch, other colours for each image.
+
+    Returns:
+        Images (B, 3, H, W), uint8, and class maps (B, H, W).
+    """
+    turn, mirror = (int(torch.randint(high, (), generator=generator)) for high in (4, 2))
+    images, classes = images.rot90(turn, (2, 3)), classes.rot90(turn, (1, 2))
+    if mirror:
+        images, classes = images.flip(3), classes.flip(2)
+    order = torch.rand(len(images), 3, generator=generator).argsort(dim=1)
+    return images.gather(1, order[:, :, None, None].expand_as(images)), classes
+
+
+def presence_of(classes: Tensor) -> Tensor:
+    """Which classes show in at least 24 pixels of each class map: (B, H, W) -> (B, classes) of 0 and 1."""
+    counts = F.one_hot(classes.long().flatten(1), len(CLASSES) + 1).sum(1)[:, 1:]
+    return (counts >= 24).float()
+
+
+def loss_of(model: Scaffold, images: Tensor, classes: Tensor) -> Tensor:
+    """Cross-entropy of the class map plus half the binary cross-entropy of presence; classes: (B, H, W) uint8."""
+    with torch.autocast("cpu", torch.bfloat16):  # half the time; the weights stay float32
+        dense, presence = model(prepare(images))
+    target = classes[:, ::DENSE_STRIDE, ::DENSE_STRIDE].long()
+    where = F.cross_entropy(dense.float(), target)
+    return where + 0.5 * F.binary_cross_entropy_with_logits(presence.float(), presence_of(classes))
+
+
+@torch.inference_mode()
+def measure(model: Scaffold, images: Tensor, classes: Tensor) -> dict[str, float]:
+    """Scores the class map at full resolution, and presence, on held-out images.
+
+    Returns:
+        miou: Intersection over union, mean over background and classes; pixel_accuracy; presence_accuracy: share of
+        the (image, class) pairs called right.
+    """
+    model.eval()
+    confusion = torch.zeros(len(CLASSES) + 1, len(CLASSES) + 1, dtype=torch.long)
+    right = total = 0
+    for part, truth in zip(images.split(64), classes.split(64), strict=True):
+        dense, presence = model(prepare(part))
+        guess = F.interpolate(dense, size=truth.shape[-2:], mode="bilinear", align_corners=False).argmax(1)
+        pairs = truth.long().flatten() * len(confusion) + guess.flatten()
+        confusion += torch.bincount(pairs, minlength=confusion.numel()).view_as(confusion)
+        right += int(((presence > 0) == presence_of(truth).bool()).sum())
+        total += presence.numel()
+    model.train()
+    overlap = confusion.diagonal().double()
+    union = confusion.sum(0) + confusion.sum(1) - confusion.diagonal()
+    return {
+        "miou": float((overlap / union).mean()),
+        "pixel_accuracy": float(overlap.sum() / confusion.sum()),
+        "presence_accuracy": right / total,
+    }
+
+
+def optimizer_for(model: nn.Module, *, lr: float, weight_decay: float) -> torch.optim.AdamW:
+    """AdamW that spares biases, norms and scales from weight decay."""
+    decayed = [p for p in model.parameters() if p.ndim > 1]
+    spared = [p for p in model.parameters() if p.ndim <= 1]
+    groups = [{"params": decayed, "weight_decay": weight_decay}, {"params": spared, "weight_decay": 0.0}]
+    return torch.optim.AdamW(groups, lr=lr, betas=(0.9, 0.98))
+
+
+def learning_rate(progress: float, peak: float) -> float:
+    """Linear warm-up over the first 4 % of the training, then a cosine down to 1 % of the peak."""
+    if progress < 0.04:
+        return peak * progress / 0.04
+    return peak * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * (progress - 0.04) / 0.96)))
+
+
+def export(encoder: SwinTransformerV2, path: Path, record: dict[str, Any]) -> None:
+    """Writes the encoder's float32 weights under their timm names, with the record as metadata key `copl_nano`."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial_file = path.with_suffix(".partial")
+    tensors = {name: value.detach().contiguous() for name, value in encoder.state_dict().items()}
+    save_file(tensors, partial_file, metadata={"copl_nano": json.dumps(record, sort_keys=True)})
+    partial_file.replace(path)
+
+
+def parse_arguments() -> argparse.Namespace:
+    """Reads the command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    length = parser.add_mutually_exclusive_group()
+    length.add_argument("--steps", type=int, default=11_000, help="training steps; equal arguments then give equal weights")
+    length.add_argument("--minutes", type=float, help="train for this long instead")
+    parser.add_argument("--images", type=int, default=36_000, help="generated images, turned and recoloured anew each pass")
+    parser.add_argument("--held-out", type=int, default=1_000, help="generated images to measure on")
+    parser.add_argument("--batch", type=int, default=32, help="images a step")
+    parser.add_argument("--lr", type=float, default=1.5e-3, help="peak learning rate of AdamW")
+    parser.add_argument("--weight-decay", type=float, default=0.05, help="weight decay of AdamW")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the images, the initial weights and their order")
+    parser.add_argument("--threads", type=int, default=2, help="torch threads and drawing processes")
+    parser.add_argument("--out", type=Path, default=WEIGHTS, help="file to write")
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Draws the images, trains, measures, writes the weights."""
+    args = parse_arguments()
+    torch.set_num_threads(args.threads)
+    torch.manual_seed(args.seed)
+    started = time.monotonic()
+    with ProcessPoolExecutor(args.threads, mp_context=get_context("spawn")) as executor:
+        images, classes = generate(executor, seed=args.seed, start=0, count=args.images)
+        held_out = generate(executor, seed=args.seed + HELD_OUT_SEED_OFFSET, start=0, count=args.held_out)
+    print(f"drew {args.images} + {args.held_out} images in {time.monotonic() - started:.0f} s", flush=True)
+
+    encoder = SwinTransformerV2(**NANO, num_classes=0, drop_path_rate=0.0)
+    model = Scaffold(encoder=encoder).train()
+    optimizer = optimizer_for(model, lr=args.lr, weight_decay=args.weight_decay)
+    generator = torch.Generator().manual_seed(args.seed)
+    order = torch.empty(0, dtype=torch.long)
+    started, step, running = time.monotonic(), 0, 0.0
+    while True:
+        elapsed = time.monotonic() - started
+        progress = elapsed / (60 * args.minutes) if args.minutes else step / args.steps
+        if progress >= 1:
+            break
+        if len(order) < args.batch:
+            order = torch.randperm(args.images, generator=generator)
+        chosen, order = order[: args.batch], order[args.batch :]
+        for group in optimizer.param_groups:
+            group["lr"] = learning_rate(progress, args.lr)
+        loss = loss_of(model, *augment(images[chosen], classes[chosen], generator))
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        nn.utils.clip_grad_norm_(model.parameters(), 3.0)
+        optimizer.step()
+        step += 1
+        running += (float(loss.detach()) - running) * max(0.01, 1 / step)
+        if step % 500 == 0:
+            print(f"step {step}  loss {running:.4f}  {elapsed:.0f} s", flush=True)
+        if step % 2000 == 0:
+            print(f"step {step}  {measure(model, *(part[:256] for part in held_out))}", flush=True)
+
+    scores = measure(model, *held_out)
+    record = {
+        "architecture": NANO,
+        "normalisation": {"mean": IMAGE_MEAN, "std": IMAGE_STD},
+        "seed": args.seed,
+        "steps": step,
+        "batch": args.batch,
+        "images": args.images,
+        "learning_rate": args.lr,
+        "weight_decay": args.weight_decay,
+        "scores": {name: round(value, 4) for name, value in scores.items()},
+    }
+    export(encoder, args.out, record)
+    print(f"{step} steps in {time.monotonic() - started:.0f} s; {scores}")
+    print(f"wrote {args.out} ({args.out.stat().st_size / 1e6:.2f} MB)")
+
+
+if __name__ == "__main__":
+    main()
