@@ -3,6 +3,7 @@
 Importing this module imports no torch; resolving a component does.
 """
 
+import copy
 import dataclasses
 import importlib
 import typing
@@ -30,10 +31,10 @@ class ComponentFactory:
         self, cls: type[Any], component: Component, config: Mapping[str, Any], path: str, kwargs: Mapping[str, Any]
     ) -> None:
         self.component = component
-        self.config = config
+        self.config = copy.deepcopy(dict(config))
         self.path = path
         self._cls = cls
-        self._kwargs = dict(kwargs)
+        self._kwargs = copy.deepcopy(dict(kwargs))
         self._accepted = frozenset(arguments(cls))
 
     def __call__(self, **context: Any) -> Any:
@@ -47,12 +48,16 @@ class ComponentFactory:
         """
         offered = {name: value for name, value in context.items() if name in self._accepted}
         try:
-            return self._cls(**self._kwargs, **offered)
+            return self._cls(**copy.deepcopy(self._kwargs), **offered)
         except ValueError as error:
             raise ConfigError(f"{self.path}: {self.component.name}: {error}") from error
 
     def __repr__(self) -> str:
         return f"ComponentFactory({self.component.kind} {self.component.qualified!r} at {self.path})"
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "ComponentFactory":
+        """Return itself: a factory never changes, only the plain values around it are copied for each component."""
+        return self
 
     def components(self) -> dict[str, Component]:
         """Return this component and all it is made of, by path."""

@@ -1,7 +1,6 @@
 """What the sub-commands share: options and the way from a config file to a checked experiment."""
 
 import argparse
-import sys
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -23,7 +22,7 @@ def add_config_options(parser: argparse.ArgumentParser) -> None:
 
 
 def load_experiment(options: argparse.Namespace, extra: tuple[str, ...] = ()) -> "tuple[Experiment, Registry]":
-    """Read and check the config; broken plugins are told in one line each.
+    """Read and check the config.
 
     Args:
         options: Parsed options with those of ``add_config_options``.
@@ -33,9 +32,6 @@ def load_experiment(options: argparse.Namespace, extra: tuple[str, ...] = ()) ->
     from copl_core.plugins import get_table
     from copl_core.registry import Registry
 
-    table = get_table()
-    for warning in table.warnings:
-        print(f"warning: {warning}", file=sys.stderr)
-    registry = Registry(table)
+    registry = Registry(get_table())
     config = load_config(options.config, [*options.cfg_options, *extra])
     return check_config(config, registry, options.config), registry

@@ -1,6 +1,7 @@
 """Entry point: parse, run one sub-command, turn a user's mistake into one message and exit code 2."""
 
 import argparse
+import logging
 import sys
 from collections.abc import Sequence
 
@@ -26,6 +27,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for command in COMMANDS:
         command.add_parser(subparsers)
     options = parser.parse_args(arguments)
+    # Plugins that can't be loaded are told through this logger, one line each.
+    logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.WARNING)
     try:
         code: int = options.run(options)
     except CoplError as error:

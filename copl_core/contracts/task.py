@@ -64,8 +64,15 @@ class Head(nn.Module, ABC):
         self.frames = frames
 
     @abstractmethod
-    def forward(self, visual: Features, audio: Features) -> Predictions:
-        """Predict from the features of B * T frames."""
+    def forward(self, visual: Features, audio: Features, batch: Batch) -> Predictions:
+        """Predict from the features of B * T frames.
+
+        Args:
+            visual: Features of the frames.
+            audio: Features of the sound.
+            batch: What else the task gives (a question, say). While training, a head may leave out what no loss
+                reads; in evaluation it must not look at labels.
+        """
 
     @abstractmethod
     def losses(self, predictions: Predictions, batch: Batch) -> dict[str, Tensor]:

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 
-import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
@@ -15,8 +14,9 @@ def render(session: Session, split: str, count: int, device: torch.device) -> Im
     """Draw ``count`` clips spread evenly over a split, below one another."""
     dataset, model = session.datasets[split], session.model.to(device).eval()
     renderer = session.task.renderer()
+    count = min(count, len(dataset))
     pictures = []
-    for index in np.linspace(0, len(dataset) - 1, min(count, len(dataset))).astype(int).tolist():
+    for index in [(2 * i + 1) * len(dataset) // (2 * count) for i in range(count)]:
         sample = dataset[index]
         batch = {k: v.to(device) if isinstance(v, Tensor) else v for k, v in collate([sample]).items()}
         with torch.no_grad():

@@ -67,6 +67,8 @@ class CoplRunner(Runner):
         self.target_device = device
         hooks = {"logger": None, "checkpoint": None, **settings.pop("default_hooks", {})}
         super().__init__(model=RunnerModel(model), default_hooks=hooks, **settings)
+        # MMEngine makes a dated folder for its own log and plots; ours go to the work dir itself.
+        Path(self._log_dir).rmdir()
 
     @property
     def two_stream(self) -> TwoStream:

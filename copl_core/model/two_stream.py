@@ -118,7 +118,7 @@ class TwoStream(nn.Module):
     def forward(self, batch: Batch) -> Output:
         """Predict for a batch with ``visual`` (B, T, 3, H, W) and ``audio`` (B, T, ...)."""
         visual, audio = self.encode(batch["visual"].flatten(0, 1), batch["audio"].flatten(0, 1))
-        return Output(predictions=self.head(visual, audio), visual=visual, audio=audio)
+        return Output(predictions=self.head(visual, audio, batch), visual=visual, audio=audio)
 
     def losses(self, output: Output, batch: Batch) -> dict[str, Tensor]:
         """The task's losses and the tuner's, by name; training minimises their sum (Eq. 11)."""

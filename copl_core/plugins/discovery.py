@@ -105,7 +105,9 @@ class _Found:
 
     @classmethod
     def of(cls, point: EntryPoint) -> "_Found":
-        distribution, version = (point.dist.name, point.dist.version) if point.dist else ("unknown", "unknown")
+        # Both are None where an uninstallation left half of the metadata behind.
+        distribution = (point.dist and point.dist.name) or "unknown"
+        version = (point.dist and point.dist.version) or "unknown"
         return cls(distribution != FIRST_PARTY, distribution, point.name, version, point.value, point)
 
     def __str__(self) -> str:

@@ -73,25 +73,28 @@ class AvsDecoder(Head):
             nn.Conv2d(channels // 8, 1, 1),
         )
 
-    def forward(self, visual: Features, audio: Features) -> Predictions:
+    def forward(self, visual: Features, audio: Features, batch: Batch) -> Predictions:
         """Predict the masks.
 
         Returns:
-            ``logits`` (B, T, 1, S, S).
+            ``logits`` (B, T, 1, S, S); in training (V, 1, S, S), of the V frames that have a mask: after TPAVI frames
+            no longer meet, and no loss reads the others (S4 has masks for one frame in five).
         """
         sound = None if self.audio_projection is None else self.audio_projection(audio.pooled)
         maps = [self._scale(scale, visual.pyramid[self.sources[scale]], sound) for scale in range(SCALES)]
+        if self.training:
+            maps = [x[batch["mask_valid"].flatten()] for x in maps]
         path: Tensor = self.fusion[-1](maps[-1])
         for fusion, lateral in zip(reversed(self.fusion[:-1]), reversed(maps[:-1]), strict=True):
             path = fusion(path, lateral)
         logits: Tensor = self.mask(path)
-        return {"logits": self._by_clip(logits)}
+        return {"logits": logits if self.training else self._by_clip(logits)}
 
     def losses(self, predictions: Predictions, batch: Batch) -> dict[str, Tensor]:
         """Binary cross-entropy, averaged over the pixels of the frames that have a mask (S4 training: the first).
 
         Args:
-            predictions: ``logits`` (B, T, 1, S, S).
+            predictions: ``logits`` as ``forward`` gives them.
             batch: ``mask`` (B, T, 1, S, S) of 0 and 1, and ``mask_valid`` (B, T).
 
         Raises:
@@ -99,8 +102,10 @@ class AvsDecoder(Head):
         """
         logits, mask, valid = predictions["logits"], batch["mask"], batch["mask_valid"]
         check_size(logits, mask)
+        if logits.dim() == mask.dim():
+            logits = logits[valid]
         # In float32 also under autocast: the mean runs over some 10^5 pixels.
-        logits, mask = logits[valid].float(), mask[valid].float()
+        logits, mask = logits.float(), mask[valid].float()
         if not len(logits):
             return {"loss_mask": logits.sum()}
         return {"loss_mask": functional.binary_cross_entropy_with_logits(logits, mask)}

@@ -19,7 +19,7 @@ class SegmentationMetric(Metric):
     - ``F``: F-score (beta^2 = 0.3) averaged over the frames with a non-empty mask, at the best threshold for the whole
       data set.
     - ``F_compat``: the published figure. AVSBench picks the best threshold in every batch of four clips and averages
-      over batches, so it depends on the order of the clips and lies a little above ``F``.
+      over batches, so it depends on the order of the clips and mostly lies a little above ``F``.
 
     Args:
         compat_batch: Clips in one batch of ``F_compat``; 4 in AVSBench's test loader. The batches of this run's own

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from copl_synth.shapes import Outline, random_polygon
+from copl_synth.shapes import MAX_REACH, Outline, random_polygon
 from copl_synth.textures import TEXTURES
 
 Array = NDArray[np.float32]
@@ -105,7 +105,7 @@ def paint(canvas: Array, sprite: Sprite) -> tuple[tuple[slice, slice], NDArray[n
         The window (rows, columns) it was painted in, and the pixels it covers there, (h, w).
     """
     height, width = canvas.shape[:2]
-    reach = 1.1 * sprite.radius + 1
+    reach = MAX_REACH * sprite.radius + 1
     window = (
         slice(max(0, int(sprite.y - reach)), max(0, min(height, int(sprite.y + reach) + 2))),
         slice(max(0, int(sprite.x - reach)), max(0, min(width, int(sprite.x + reach) + 2))),

@@ -1,8 +1,8 @@
 """Endless generated images with dense labels, for pretraining the nano encoder. No sound takes part.
 
 Images and demo scenes share the drawing code, never the draws: image `index` of seed `seed` comes from the generator
-seeded (STREAM, seed, index), where STREAM differs from that of `avs`, and compositions are wilder: one to six objects of any
-size and overlap, repeats allowed, cut by the border, and greyed, darkened or inverted as photographs never are.
+seeded (STREAM, seed, index), where STREAM differs from that of `avs`, and compositions are wilder: four to twelve objects
+that overlap at will, repeats allowed, cut by the border; some are greyed, darkened or inverted as photographs never are.
 """
 
 import itertools
@@ -47,7 +47,7 @@ def training_image(seed: int, index: int, *, size: int = REFERENCE_SIZE) -> Labe
     scale = size / REFERENCE_SIZE
     canvas = random_background(rng, size=size)
     labels = np.zeros((size, size), dtype=np.uint8)
-    for _ in range(int(rng.integers(1, 7))):
+    for _ in range(int(rng.integers(4, 13))):
         kind = int(rng.integers(len(CLASSES)))
         sprite = random_sprite(
             rng,
@@ -55,11 +55,13 @@ def training_image(seed: int, index: int, *, size: int = REFERENCE_SIZE) -> Labe
             texture=CLASSES[kind].texture,
             x=rng.uniform(0, size),
             y=rng.uniform(0, size),
-            radius=rng.uniform(9, 24) * scale,
+            radius=rng.uniform(10, 22) * scale,
         )
         window, covered = paint(canvas, sprite)
         labels[window][covered] = kind + 1
-    return LabelledImage(to_bytes(_develop(rng, canvas)), labels)
+    if rng.random() < 0.4:
+        canvas = _develop(rng, canvas)
+    return LabelledImage(to_bytes(canvas), labels)
 
 
 def training_images(seed: int, *, size: int = REFERENCE_SIZE) -> Iterator[LabelledImage]:
@@ -78,10 +80,10 @@ def training_images(seed: int, *, size: int = REFERENCE_SIZE) -> Iterator[Labell
 
 def _develop(rng: np.random.Generator, canvas: NDArray[np.float32]) -> NDArray[np.float32]:
     """Varies colour, contrast, brightness and noise over far more than the demo's scenes show."""
-    if rng.random() < 0.25:  # grey, as a spectrogram shown to the same encoder is
+    if rng.random() < 0.5:  # grey, as a spectrogram shown to the same encoder is
         weights = rng.dirichlet(np.ones(3)).astype(np.float32)
         canvas = np.repeat((canvas @ weights)[..., None], 3, axis=-1)
-    if rng.random() < 0.2:
+    if rng.random() < 0.4:
         canvas = 1 - canvas
     contrast, brightness = rng.uniform(0.4, 1.3), rng.uniform(-0.2, 0.2)
     noise = rng.standard_normal(canvas.shape, dtype=np.float32) * np.float32(rng.uniform(0, 0.06))

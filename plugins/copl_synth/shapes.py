@@ -9,6 +9,9 @@ Array = NDArray[np.float32]
 Outline = Callable[[Array, Array], Array]
 """Maps coordinates (x, y), each (H, W) in object radii, to the signed distance (H, W) in object radii."""
 
+MAX_REACH = 1.2
+"""No outline has a point inside farther than this from its centre, in object radii."""
+
 
 def _disc(x: Array, y: Array) -> Array:
     return np.hypot(x, y) - 1
@@ -23,7 +26,7 @@ def _triangle(x: Array, y: Array) -> Array:
 
 
 def _star(x: Array, y: Array) -> Array:
-    # Fold the plane onto one half of one point, then measure to the edge from tip (radius 1) to notch (radius 0.45).
+    # Fold the plane onto one half of one point, then measure to the edge from tip to notch.
     tip, notch, half = 1.05, 0.48, np.pi / 5
     angle = np.abs(np.mod(np.arctan2(x, y), 2 * half) - half)
     radius = np.hypot(x, y)
@@ -82,6 +85,6 @@ def random_polygon(rng: np.random.Generator) -> Outline:
 
     def outline(x: Array, y: Array) -> Array:
         edges = [x * np.cos(a) + y * np.sin(a) - d for a, d in zip(angles, distances, strict=True)]
-        return np.maximum.reduce(edges).astype(np.float32)
+        return np.maximum.reduce([*edges, np.hypot(x, y) - MAX_REACH]).astype(np.float32)
 
     return outline

@@ -18,7 +18,7 @@ class FiniteLossHook(Hook):
         self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: dict[str, Any] | None = None
     ) -> None:
         """Check every named loss of the step."""
-        terms = {name: float(value) for name, value in (outputs or {}).items() if "loss" in name}
+        terms = {name: value.item() for name, value in (outputs or {}).items() if "loss" in name}
         if all(math.isfinite(value) for value in terms.values()):
             return
         listed = ", ".join(f"{name}={value:.4g}" for name, value in terms.items())

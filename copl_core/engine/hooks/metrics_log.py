@@ -27,7 +27,7 @@ class MetricsLogHook(Hook):
     ) -> None:
         """Add a step's losses."""
         for name, value in (outputs or {}).items():
-            self._sums[name] = self._sums.get(name, 0.0) + float(value)
+            self._sums[name] = self._sums.get(name, 0.0) + value.item()
         self._steps += 1
 
     def after_train_epoch(self, runner: Runner) -> None:

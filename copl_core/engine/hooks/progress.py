@@ -40,7 +40,7 @@ class ProgressHook(Hook):
         self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: dict[str, Any] | None = None
     ) -> None:
         """Update the bar, or print a line from time to time."""
-        loss = float((outputs or {})["loss"])
+        loss = (outputs or {})["loss"].item()
         self._loss = loss if self._loss != self._loss else 0.9 * self._loss + 0.1 * loss
         text = self._describe(runner, batch_idx)
         if self._progress is not None:

@@ -30,7 +30,7 @@ class NormHead(Head):
         super().__init__(visual=visual, audio=audio, frames=frames)
         self.norm = torch.nn.BatchNorm1d(visual.width)
 
-    def forward(self, visual, audio):
+    def forward(self, visual, audio, batch):
         return {"out": self.norm(visual.pooled)}
 
     def losses(self, predictions, batch):

@@ -27,7 +27,7 @@ class PooledHead(Head):
         super().__init__(visual=visual, audio=audio, frames=frames)
         self.classify = nn.Linear(visual.width + audio.width, 2)
 
-    def forward(self, visual, audio):
+    def forward(self, visual, audio, batch):
         return {"logits": self.classify(torch.cat([visual.pooled, audio.pooled], -1)).unflatten(0, (-1, self.frames))}
 
     def losses(self, predictions, batch):

@@ -199,6 +199,17 @@ def test_strict_mode_raises_what_the_plugin_raised(site: Any, monkeypatch: pytes
         discover(site.points())
 
 
+def test_a_distribution_without_metadata_is_listed_as_unknown(site: Any, backbone: Code) -> None:
+    site.add("half", backbone("swin"))
+    site.add("whole", backbone("vit"))
+    (next(site.folder.glob("half-*.dist-info")) / "METADATA").unlink()
+
+    table = discover(site.points())
+
+    assert states(table) == {"half": "loaded", "whole": "loaded"}
+    assert table.find("backbone", "swin").version == "unknown"
+
+
 def test_config_folders_are_part_of_the_table(site: Any, backbone: Code) -> None:
     site.add("ext", backbone("swin") + "@hookimpl\ndef copl_configs():\n    return [ConfigRoot('ext', 'ext_pkg')]\n")
 

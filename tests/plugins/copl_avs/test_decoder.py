@@ -25,6 +25,11 @@ def small(visual: FeatureLayout = NANO, frames: int = 5, **settings) -> AvsDecod
     return AvsDecoder(visual=visual, audio=AUDIO, frames=frames, **{**SMALL, **settings})
 
 
+def everywhere(clips: int = 1, frames: int = 5, size: int = 64) -> dict:
+    """A batch whose every frame has a mask."""
+    return {"mask": torch.zeros(clips, frames, 1, size, size), "mask_valid": torch.ones(clips, frames, dtype=torch.bool)}
+
+
 def open_tpavi(head: AvsDecoder) -> AvsDecoder:
     for module in head.tpavi.values():
         torch.nn.init.normal_(module.out_norm.weight)
@@ -51,10 +56,8 @@ def test_size_on_swin_v2_l_is_the_published_one() -> None:
 def test_only_the_unit_without_input_is_frozen() -> None:
     head = small()
 
-    head.losses(
-        head(features(NANO, 5), features(AUDIO, 5)),
-        {"mask": torch.zeros(1, 5, 1, 64, 64), "mask_valid": torch.ones(1, 5, dtype=torch.bool)},
-    )["loss_mask"].backward()
+    batch = everywhere()
+    head.losses(head(features(NANO, 5), features(AUDIO, 5), batch), batch)["loss_mask"].backward()
 
     without = {name for name, parameter in head.named_parameters() if parameter.grad is None}
     assert without == {name for name, _ in head.named_parameters() if name.startswith("fusion.3.lateral_unit.")}
@@ -71,7 +74,7 @@ def test_scales_are_those_of_avsbench() -> None:
             torch.empty(5, 1536), torch.empty(5, 36, 1536), tuple(torch.empty(5, *shape) for shape in SWIN.pyramid)
         )
 
-        logits = head(maps, maps)["logits"]
+        logits = head.eval()(maps, maps, {})["logits"]
 
     assert logits.shape == (1, 5, 1, 224, 224)
     assert [tuple(before) for before, _ in sizes] == [
@@ -88,9 +91,9 @@ def test_scales_are_those_of_avsbench() -> None:
 )
 @pytest.mark.parametrize("output_size", [32, 64])
 def test_any_pyramid_gives_the_same_output(layout: FeatureLayout, output_size: int) -> None:
-    head = small(layout, frames=3, output_size=output_size)
+    head = small(layout, frames=3, output_size=output_size).eval()
 
-    assert head(features(layout, 6), features(AUDIO, 6))["logits"].shape == (2, 3, 1, output_size, output_size)
+    assert head(features(layout, 6), features(AUDIO, 6), {})["logits"].shape == (2, 3, 1, output_size, output_size)
 
 
 def test_missing_levels_are_taken_from_the_finest_map() -> None:
@@ -104,16 +107,16 @@ def test_sound_reaches_the_mask_through_tpavi_only() -> None:
     visual, audio = features(NANO, 5), features(AUDIO, 5)
     audio.pooled.requires_grad_()
 
-    open_tpavi(small())(visual, audio)["logits"].square().sum().backward()
+    open_tpavi(small())(visual, audio, everywhere())["logits"].square().sum().backward()
     assert bool(audio.pooled.grad.abs().sum(1).gt(0).all())
 
     other = features(AUDIO, 5, seed=1)
     for head in (open_tpavi(small(tpavi_stages=())).eval(), small().eval()):  # none; and none yet, at the start
-        assert torch.equal(head(visual, audio)["logits"], head(visual, other)["logits"])
+        assert torch.equal(head(visual, audio, {})["logits"], head(visual, other, {})["logits"])
     some = open_tpavi(small(tpavi_stages=(2,))).eval()
-    assert not torch.equal(some(visual, audio)["logits"], some(visual, other)["logits"])
+    assert not torch.equal(some(visual, audio, {})["logits"], some(visual, other, {})["logits"])
     same_pool = Features(audio.pooled, other.tokens, other.pyramid)
-    assert torch.equal(some(visual, audio)["logits"], some(visual, same_pool)["logits"])
+    assert torch.equal(some(visual, audio, {})["logits"], some(visual, same_pool, {})["logits"])
 
 
 def test_clips_of_a_batch_do_not_mix() -> None:
@@ -127,9 +130,26 @@ def test_clips_of_a_batch_do_not_mix() -> None:
     )
     sound = Features(torch.cat([sound_a.pooled, sound_b.pooled]), sound_a.tokens, sound_a.pyramid)
 
-    logits = head(both, sound)["logits"]
+    logits = head(both, sound, {})["logits"]
 
-    torch.testing.assert_close(logits[1:], head(b, sound_b)["logits"], atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(logits[1:], head(b, sound_b, {})["logits"], atol=1e-5, rtol=1e-4)
+
+
+def test_training_decodes_only_the_frames_with_a_mask_and_changes_no_number() -> None:
+    head = open_tpavi(small())
+    for module in head.modules():
+        if isinstance(module, torch.nn.BatchNorm1d):
+            module.eval()  # running statistics in both modes, so that the two are comparable
+    visual, audio, batch = features(NANO, 10), features(AUDIO, 10), everywhere(2)
+    batch["mask_valid"][:] = False
+    batch["mask_valid"][0, 0] = batch["mask_valid"][1, 3] = True
+
+    trained = head(visual, audio, batch)
+    evaluated = head.eval()(visual, audio, {})
+
+    assert trained["logits"].shape == (2, 1, 64, 64)
+    torch.testing.assert_close(trained["logits"], evaluated["logits"][batch["mask_valid"]], atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(head.losses(trained, batch), head.losses(evaluated, batch))
 
 
 def test_loss_is_the_cross_entropy_of_the_valid_frames() -> None:

@@ -51,5 +51,7 @@ def test_resize_keeps_two_levels() -> None:
 def test_sizes_that_differ_name_the_setting() -> None:
     check_size(torch.zeros(1, 1, 8, 8), torch.zeros(1, 8, 8))
 
-    with pytest.raises(DataError, match=r"masks are 64x64 but the head predicts 32x32: set task\.head\.output_size to 64"):
+    with pytest.raises(
+        DataError, match=r"masks are 64x64 but the head predicts 32x32: set task\.head\.output_size to 64"
+    ):
         check_size(torch.zeros(1, 32, 32), torch.zeros(1, 64, 64))

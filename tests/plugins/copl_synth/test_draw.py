@@ -5,10 +5,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from copl_synth import avs, images, preview
 from copl_synth.classes import CLASSES
 from copl_synth.draw import Sprite, paint, random_background, random_colours, random_sprite
 from copl_synth.images import training_image, training_images
-from copl_synth.shapes import OUTLINES, random_polygon
+from copl_synth.shapes import MAX_REACH, OUTLINES, random_polygon
 from copl_synth.textures import TEXTURES
 
 GRID = np.meshgrid(np.linspace(-1.3, 1.3, 400, dtype=np.float32), np.linspace(-1.3, 1.3, 400, dtype=np.float32))
@@ -45,12 +46,13 @@ def test_silhouettes_have_the_area_of_their_geometry(shape: str, area: float) ->
 @pytest.mark.parametrize("shape", OUTLINES)
 def test_silhouettes_stay_within_the_window_they_are_painted_in(shape: str) -> None:
     x, y = GRID
-    assert (OUTLINES[shape](x, y)[np.hypot(x, y) > 1.1] > 0).all()
+    assert (OUTLINES[shape](x, y)[np.hypot(x, y) > MAX_REACH] > 0).all()
 
 
-def test_polygons_of_the_background_stay_convex() -> None:
+def test_polygons_of_the_background_are_convex_and_stay_within_the_window() -> None:
     for seed in range(20):
         inside = random_polygon(np.random.default_rng(seed))(*GRID) < 0
+        assert not inside[np.hypot(*GRID) > MAX_REACH].any()
         middles = inside.any(1)
         # Along every row a convex set is one run.
         assert (np.abs(np.diff(inside[middles].astype(int), axis=1)).sum(1) <= 2).all()
@@ -135,6 +137,4 @@ def test_training_images_show_every_class_about_equally_often() -> None:
 
 
 def test_training_images_and_demo_scenes_draw_from_different_streams() -> None:
-    from copl_synth import avs, images, preview
-
     assert len({avs.STREAM, images.STREAM, preview.STREAM}) == 3

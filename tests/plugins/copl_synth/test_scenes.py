@@ -49,8 +49,9 @@ def test_the_mask_is_where_taking_the_object_away_changes_the_picture(monkeypatc
             patch.setattr("copl_synth.scenes.paint", paint_others)
             without = render_scene(np.random.default_rng((8, index)), sounding_class=wanted)
         change = np.abs(scene.frames.astype(int) - without.frames.astype(int)).max(-1)
-        assert (change[scene.masks] > 8).mean() > 0.85
-        assert not change[~grown(scene.masks)].any()
+        assert (change[scene.masks] > 8).mean() > 0.97
+        # Beyond one pixel of soft edge, only tips thinner than a pixel: a dozen pixels in five frames.
+        assert (change[~grown(scene.masks)] > 0).sum() <= 12
 
 
 def test_objects_move_but_slowly(scenes: list[Scene]) -> None:

@@ -19,12 +19,12 @@ def test_every_class_has_a_voice() -> None:
 
 
 @pytest.mark.parametrize("sound", VOICES)
-def test_five_seconds_each_audible_and_hardly_clipped(sound: str) -> None:
+def test_five_seconds_each_audible_and_none_clipped(sound: str) -> None:
     for seed in range(6):
         samples = synthesize(sound, np.random.default_rng(seed))
         assert samples.dtype == np.int16
         assert samples.shape == (5 * SAMPLE_RATE,)
-        assert (np.abs(samples.astype(int)) >= 32767).mean() < 0.001
+        assert np.abs(samples.astype(int)).max() < 32767
         levels = np.sqrt((samples.reshape(5, -1).astype(float) ** 2).mean(1)) / 32768
         assert levels.min() > 0.02
         # The voice, not only the noise: the loudest 20 ms of each second stand out of its spectrum's floor.
