@@ -10,7 +10,7 @@ from copl_swin.backbone import TimmSwin
 
 
 def randomize(module: torch.nn.Module, seed: int = 0, std: float = 0.2) -> None:
-    """Overwrite every parameter by a random value: timm starts Swin-V2's norms at zero, which would silence its branches."""
+    """Overwrite every parameter at random: timm starts Swin-V2's norms at zero, which would silence its branches."""
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for parameter in module.parameters():

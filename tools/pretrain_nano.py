@@ -88,7 +88,9 @@ def generate(executor: ProcessPoolExecutor, *, seed: int, start: int, count: int
     Returns:
         uint8 images (count, 3, H, W) and class maps (count, H, W).
     """
-    drawn = executor.map(partial(training_image, seed, size=NANO["img_size"]), range(start, start + count), chunksize=32)
+    drawn = executor.map(
+        partial(training_image, seed, size=NANO["img_size"]), range(start, start + count), chunksize=32
+    )
     images, classes = zip(*drawn, strict=True)
     return torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).contiguous(), torch.from_numpy(np.stack(classes))
 
@@ -199,7 +201,9 @@ def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--steps", type=int, default=6_000, help="training steps (%(default)s)")
     parser.add_argument("--minutes", type=float, default=math.inf, help="stop after so long, though steps are left")
-    parser.add_argument("--images", type=int, default=24_000, help="generated images, turned and recoloured anew each pass")
+    parser.add_argument(
+        "--images", type=int, default=24_000, help="generated images, turned and recoloured anew each pass"
+    )
     parser.add_argument("--held-out", type=int, default=1_000, help="generated images to measure on")
     parser.add_argument("--batch", type=int, default=32, help="images a step")
     parser.add_argument("--lr", type=float, default=5e-3, help="peak learning rate")

@@ -150,14 +150,16 @@ def _read(path: Path, kind: str, *, tensors: bool = True) -> tuple[dict[str, Any
     try:
         with safe_open(path, framework="pt") as handle:
             document = json.loads((handle.metadata() or {}).get(METADATA_KEY, "{}"))
-            state = {name: handle.get_tensor(name) for name in handle.keys()} if tensors else {}
+            names = handle.keys() if tensors else []
+            state = {name: handle.get_tensor(name) for name in names}
     except (SafetensorError, OSError, json.JSONDecodeError) as error:
         raise WeightsError(f"cannot read {path}: {error}; export or copy it again") from error
     if document.get("format") != kind:
         raise WeightsError(f"{path} is not a {kind} file (format: {document.get('format')!r})")
     if document["format_version"] > FORMAT_VERSION:
         raise WeightsError(
-            f"{path} has format version {document['format_version']}, this copl reads up to {FORMAT_VERSION}: upgrade copl"
+            f"{path} has format version {document['format_version']}, this copl reads up to {FORMAT_VERSION}: "
+            "upgrade copl"
         )
     return document, state
 

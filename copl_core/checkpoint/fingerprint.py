@@ -1,7 +1,8 @@
 """Fingerprints of encoders and of tensor sets."""
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -29,11 +30,10 @@ def _digest(tensors: Mapping[str, Tensor], *, values: bool) -> str:
         tensor = tensors[name].detach()
         total.update(f"{name}|{tuple(tensor.shape)}|{tensor.dtype}\n".encode())
         if values:
-            for part in _bytes(tensor):
-                total.update(part)
+            total.update(_bytes(tensor))
     return total.hexdigest()
 
 
-def _bytes(tensor: Tensor) -> Iterable[memoryview]:
-    flat = tensor.cpu().contiguous().reshape(-1)
-    yield memoryview(flat.view(torch.uint8).numpy()) if flat.numel() else memoryview(b"")
+def _bytes(tensor: Tensor) -> Any:
+    """The tensor's memory as a buffer, without a copy where it lies on the CPU already."""
+    return tensor.cpu().contiguous().reshape(-1).view(torch.uint8).numpy()

@@ -12,7 +12,7 @@ OPTIMIZERS: dict[str, type[Optimizer]] = {"adam": torch.optim.Adam, "adamw": tor
 
 
 def make_optimizer(model: TwoStream, schedule: Schedule) -> Optimizer:
-    """Groups ``prompts`` (all the tuner trains) and ``head``; an empty group is left out, frozen tensors never enter."""
+    """Groups ``prompts`` (all the tuner trains) and ``head``; an empty one is left out, frozen tensors never enter."""
     groups = [
         {"name": name, "params": [p for p in module.parameters() if p.requires_grad], "lr": rate}
         for name, module, rate in (

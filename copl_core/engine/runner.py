@@ -24,6 +24,7 @@ class MoveToDevice(BaseDataPreprocessor):
     """Raises what a worker could not read, then moves tensors to the model's device."""
 
     def forward(self, data: Any, training: bool = False) -> Any:
+        """Move one batch."""
         raise_failure(data)
         return self.cast_data(data)
 

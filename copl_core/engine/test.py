@@ -56,7 +56,7 @@ def test(experiment: Experiment, registry: Registry, *, prompts: Path, split: st
             test_cfg={},
             test_evaluator=Evaluator([MetricAdapter(session.task.metric(), split)]),
             randomness={"seed": experiment.seed},
-            experiment_name="test",
+            experiment_name=work_dir,
         )
         scores = {name.removeprefix(f"{split}/"): value for name, value in runner.test().items()}
     return TestResult(scores=scores, header=header, session=session)

@@ -29,8 +29,8 @@ from copl_core.engine.hooks import (
 from copl_core.engine.hooks.metrics_log import METRICS_FILE
 from copl_core.engine.loaders import make_loader
 from copl_core.engine.optim import make_optimizer, scheduler_configs
-from copl_core.engine.resume import RESUME_FILE, read_state
 from copl_core.engine.render import render
+from copl_core.engine.resume import RESUME_FILE, read_state
 from copl_core.engine.runner import CoplRunner, MetricAdapter
 from copl_core.registry import Registry
 
@@ -133,7 +133,7 @@ def train(
             progress,
             SaveHook(path=work_dir / RESUME_FILE, best=best, state=state, config=experiment.source),
         ],
-        experiment_name="train",
+        experiment_name=str(work_dir),
     )
     try:
         runner.train()

@@ -28,11 +28,8 @@ class SwinBlock(Block):
         """See ``Block.attention``; N is height times width of the block's own resolution."""
         height, width = self.block.input_resolution
         grid = tokens.unflatten(1, (height, width))
-        if prompts is None:
-            # timm's own path, so that without prompts the features equal timm's bit for bit.
-            mixed = self.block._attn(grid)
-        else:
-            mixed = self._prompted(grid, prompts)
+        # timm's own path, so that without prompts the features equal timm's bit for bit.
+        mixed = self.block._attn(grid) if prompts is None else self._prompted(grid, prompts)
         return self.block.norm1(mixed).flatten(1, 2)
 
     def feedforward(self, tokens: Tensor) -> Tensor:
@@ -51,9 +48,9 @@ class SwinBlock(Block):
         padded = (grid.shape[1], grid.shape[2])
         windows = window_partition(grid, block.window_size).view(items, -1, block.window_area, channels)
         windows = window_attention(block.attn, windows, prompts, block.attn_mask)
-        grid = window_reverse(
-            windows.reshape(-1, window_h, window_w, channels), block.window_size, padded
-        )[:, :height, :width]
+        grid = window_reverse(windows.reshape(-1, window_h, window_w, channels), block.window_size, padded)[
+            :, :height, :width
+        ]
         if shifted:
             grid = torch.roll(grid, shifts=block.shift_size, dims=(1, 2))
         return grid

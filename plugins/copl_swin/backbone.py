@@ -12,7 +12,7 @@ from torch import Tensor
 from copl_core.api import ConfigError
 from copl_core.contracts import Backbone, FeatureLayout, Features, ImageSpec, InputSpec, SpectrogramSpec
 from copl_swin.attention import SwinBlock
-from copl_swin.weights import load_from_hub, load_from_file
+from copl_swin.weights import load_from_file, load_from_hub
 
 
 class TimmSwin(Backbone):
@@ -75,7 +75,7 @@ class Swin(TimmSwin):
         self.weights = weights
 
     def identity(self) -> dict[str, Any]:
-        """timm name, tag and weight source; of a local file only its name."""
+        """Timm name, tag and weight source; of a local file only its name."""
         source = self.weights if self.weights in ("timm", "none") else f"file:{Path(self.weights).name}"
         config = self.encoder.pretrained_cfg
         return {"architecture": config["architecture"], "tag": config.get("tag", ""), "weights": source}

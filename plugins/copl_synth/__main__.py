@@ -1,4 +1,4 @@
-"""Command line: `python -m copl_synth avs OUT` writes the demo's data, `... preview FILE` a picture of it."""
+"""Command line of the demo: `python -m copl_synth avs OUT` writes its data; see `--help` for the rest."""
 
 import argparse
 import os
@@ -27,6 +27,9 @@ def build_parser() -> argparse.ArgumentParser:
     preview = commands.add_parser("preview", help="write a contact sheet of scenes, the sounding object outlined")
     preview.add_argument("file", type=Path, help="PNG file to write")
     preview.add_argument("--seed", type=int, default=0, help="seed of the scenes (%(default)s)")
+
+    probe = commands.add_parser("probe", help="measure what the frozen nano encoder tells of the sounds")
+    probe.add_argument("data", type=Path, help="folder written by avs")
     return parser
 
 
@@ -40,17 +43,31 @@ def main(arguments: Sequence[str] | None = None) -> int:
         Exit code: 0, or 2 after a one-line message on standard error.
     """
     args = build_parser().parse_args(arguments)
-    if args.command == "preview":
-        contact_sheet(seed=args.seed).quantize(128).save(args.file, optimize=True)
-        return 0
     try:
-        settings = AvsSettings(train=args.train, val=args.val, test=args.test, seed=args.seed, size=args.size)
-        written = write_avs(args.out, settings, workers=args.workers)
+        return {"avs": _avs, "preview": _preview, "probe": _probe}[args.command](args)
     except (OSError, ValueError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+
+
+def _avs(args: argparse.Namespace) -> int:
+    settings = AvsSettings(train=args.train, val=args.val, test=args.test, seed=args.seed, size=args.size)
+    written = write_avs(args.out, settings, workers=args.workers)
     clips = settings.train + settings.val + settings.test
     print(f"{args.out}: {clips} clips" if written else f"{args.out}: already complete")
+    return 0
+
+
+def _preview(args: argparse.Namespace) -> int:
+    contact_sheet(seed=args.seed).quantize(256).save(args.file, optimize=True)
+    return 0
+
+
+def _probe(args: argparse.Namespace) -> int:
+    from copl_synth.probe import probe  # torch is for this command alone
+
+    for name, value in probe(args.data).items():
+        print(f"{name}: {value:.3f}")
     return 0
 
 

@@ -1,10 +1,10 @@
 """Writes generated scenes in the layout of AVSBench-S4, so that they are read by the code that reads the real thing.
 
-    OUT/s4_meta_data.csv                                                         name,start,category,split
-    OUT/s4_data/visual_frames/<split>/<category>/<name>/<name>_{1..5}.png        RGB, one a second
-    OUT/s4_data/audio_wav/<split>/<category>/<name>.wav                          16 kHz, mono, 16 bit, 5 s
-    OUT/s4_data/gt_masks/<split>/<category>/<name>/<name>_{1..5}.png             bilevel; train has only _1
-    OUT/copl_synth.json                                                          the settings it was made with
+OUT/s4_meta_data.csv                                                         name,start,category,split
+OUT/s4_data/visual_frames/<split>/<category>/<name>/<name>_{1..5}.png        RGB, one a second
+OUT/s4_data/audio_wav/<split>/<category>/<name>.wav                          16 kHz, mono, 16 bit, 5 s
+OUT/s4_data/gt_masks/<split>/<category>/<name>/<name>_{1..5}.png             bilevel; train has only _1
+OUT/copl_synth.json                                                          the settings it was made with
 """
 
 import csv
@@ -114,7 +114,9 @@ def _is_complete(out: Path, settings: AvsSettings) -> bool:
         return True
     if not isinstance(found, dict):
         found = {}
-    differing = ", ".join(f"{key} {found.get(key)} not {value}" for key, value in wanted.items() if found.get(key) != value)
+    differing = ", ".join(
+        f"{key} {found.get(key)} not {value}" for key, value in wanted.items() if found.get(key) != value
+    )
     raise OutputConflictError(f"{out} was made with other settings ({differing}); remove it or choose another folder")
 
 

@@ -173,7 +173,9 @@ def _draw_bar(rng: np.random.Generator, canvas: Array, *, width: float) -> None:
 
 def _grain(rng: np.random.Generator, *, size: int, cells: int) -> Array:
     """Grey noise whose grain is `size / cells` pixels wide, (size, size, 1)."""
-    noise = Image.fromarray(rng.standard_normal((cells, cells)).astype(np.float32) * np.float32(rng.uniform(0.01, 0.06)))
+    noise = Image.fromarray(
+        rng.standard_normal((cells, cells)).astype(np.float32) * np.float32(rng.uniform(0.01, 0.06))
+    )
     return np.asarray(noise.resize((size, size), Image.Resampling.BILINEAR))[..., None]
 
 

@@ -1,8 +1,8 @@
 """Endless generated images with dense labels, for pretraining the nano encoder. No sound takes part.
 
 Images and demo scenes share the drawing code, never the draws: image `index` of seed `seed` comes from the generator
-seeded (STREAM, seed, index), where STREAM differs from that of `avs`, and compositions are wilder: four to twelve objects
-that overlap at will, repeats allowed, cut by the border; some are greyed, darkened or inverted as photographs never are.
+seeded (STREAM, seed, index), where STREAM differs from that of `avs`. Compositions are wilder: four to twelve objects
+that overlap at will, repeats allowed, cut by the border; some pictures are greyed, darkened or inverted.
 """
 
 import itertools

@@ -12,7 +12,9 @@ STREAM = 0x9EE0
 """First word of the preview scenes' seeds."""
 
 
-def contact_sheet(*, seed: int = 0, rows: int = 4, columns: int = 8, zoom: int = 2, outline: bool = True) -> Image.Image:
+def contact_sheet(
+    *, seed: int = 0, rows: int = 4, columns: int = 8, zoom: int = 2, outline: bool = True
+) -> Image.Image:
     """Lays out the third frame of `rows * columns` scenes; the sounding class runs through all classes in turn.
 
     Args:

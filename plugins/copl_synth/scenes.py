@@ -85,7 +85,9 @@ def _random_tracks(rng: np.random.Generator, classes: tuple[int, ...], *, size: 
     count = len(classes)
     radii = rng.uniform(*RADIUS, count) * scale
     # Centres at each frame, (count, FRAMES, 2) as (x, y).
-    centres = rng.uniform(0, size, (count, 1, 2)) + steps[None, :, None] * rng.uniform(-1, 1, (count, 1, 2)) * _SPEED * scale
+    centres = (
+        rng.uniform(0, size, (count, 1, 2)) + steps[None, :, None] * rng.uniform(-1, 1, (count, 1, 2)) * _SPEED * scale
+    )
     margin = radii[:, None, None] * 0.95
     if (centres < margin).any() or (centres > size - margin).any():
         return None

@@ -73,8 +73,8 @@ class ProgressHook(Hook):
     def _describe(self, runner: Runner, batch_idx: int) -> str:
         done = runner.iter + 1
         per_step = (time.monotonic() - self._started) / max(1, done - self._first_step)
-        left = int(per_step * (runner.max_iters - done))
+        minutes, seconds = divmod(int(per_step * (runner.max_iters - done)), 60)
         return (
             f"epoch {runner.epoch + 1}/{runner.max_epochs}  step {batch_idx + 1}/{len(runner.train_dataloader)}  "
-            f"loss {self._loss:.4f}  {1 / per_step:.1f} steps/s  left {left // 3600:d}:{left // 60 % 60:02d}:{left % 60:02d}"
+            f"loss {self._loss:.4f}  {1 / per_step:.1f} steps/s  left {minutes // 60}:{minutes % 60:02d}:{seconds:02d}"
         )

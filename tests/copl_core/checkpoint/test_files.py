@@ -6,7 +6,6 @@ from functools import partial
 
 import pytest
 import torch
-from helpers import randomize, tiny_swin
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
@@ -16,10 +15,16 @@ from copl_core.contracts import Head
 from copl_core.model import TwoStream
 from copl_prompts.copl import CoPL
 from copl_prompts.modal import FramePrompts, GlobalPrompts
+from helpers import randomize, tiny_swin
 
 HEADER = Header(
-    encoders={}, model={"tuner": {"type": "copl"}}, components={}, scores={"val/x": 0.5}, seed=3,
-    protocol="standard", copl_version="0.1.0",
+    encoders={},
+    model={"tuner": {"type": "copl"}},
+    components={},
+    scores={"val/x": 0.5},
+    seed=3,
+    protocol="standard",
+    copl_version="0.1.0",
 )
 
 

@@ -10,7 +10,10 @@ from copl_core.model import pair_blocks
 def test_swin_large_with_htsat():
     steps = pair_blocks((2, 2, 18, 2), (2, 2, 6, 2))
     paired = [(v, a) for v, a in steps if a is not None]
-    assert paired == [(0, 0), (1, 1), (2, 2), (3, 3)] + [(4 + 3 * j + 2, 4 + j) for j in range(6)] + [(22, 10), (23, 11)]
+    assert paired == [(0, 0), (1, 1), (2, 2), (3, 3)] + [(4 + 3 * j + 2, 4 + j) for j in range(6)] + [
+        (22, 10),
+        (23, 11),
+    ]
     assert [v for v, _ in steps] == list(range(24))
 
 

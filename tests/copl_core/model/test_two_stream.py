@@ -4,7 +4,6 @@ from functools import partial
 
 import pytest
 import torch
-from helpers import randomize, tiny_swin
 from torch import nn
 
 from copl_core.contracts import Head, Tuner
@@ -16,6 +15,7 @@ from copl_prompts.copl import CoPL
 from copl_prompts.frozen import Frozen
 from copl_prompts.interaction import InteractionPrompts
 from copl_prompts.modal import FramePrompts, GlobalPrompts
+from helpers import randomize, tiny_swin
 
 T = 2
 

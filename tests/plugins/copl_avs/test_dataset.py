@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 import torch
-from copl_avs.dataset import AvsS4
 from PIL import Image
 
+from copl_avs.dataset import AvsS4
 from copl_core.api import ConfigError, DataError
 from copl_core.contracts import ImageSpec, SpectrogramSpec
 from copl_core.data import AudioRecipe, audio_segments, read_wav, to_input

@@ -1,7 +1,7 @@
 import pytest
 import torch
-from copl_avs.decoder import AvsDecoder
 
+from copl_avs.decoder import AvsDecoder
 from copl_core.api import ConfigError, DataError
 from copl_core.contracts import FeatureLayout, Features
 
@@ -27,7 +27,10 @@ def small(visual: FeatureLayout = NANO, frames: int = 5, **settings) -> AvsDecod
 
 def everywhere(clips: int = 1, frames: int = 5, size: int = 64) -> dict:
     """A batch whose every frame has a mask."""
-    return {"mask": torch.zeros(clips, frames, 1, size, size), "mask_valid": torch.ones(clips, frames, dtype=torch.bool)}
+    return {
+        "mask": torch.zeros(clips, frames, 1, size, size),
+        "mask_valid": torch.ones(clips, frames, dtype=torch.bool),
+    }
 
 
 def open_tpavi(head: AvsDecoder) -> AvsDecoder:

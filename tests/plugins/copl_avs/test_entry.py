@@ -3,7 +3,6 @@ import subprocess
 import sys
 
 import copl_avs
-
 from copl_core.contracts import Dataset, Head, Metric, Renderer, Task
 
 BASES = {"task": Task, "dataset": Dataset, "head": Head, "metric": Metric, "renderer": Renderer}

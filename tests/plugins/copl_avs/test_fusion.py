@@ -1,6 +1,7 @@
 import torch
-from copl_avs.fusion import DilatedSum, FeatureFusionBlock, ResidualConvUnit
 from torch.nn import functional
+
+from copl_avs.fusion import DilatedSum, FeatureFusionBlock, ResidualConvUnit
 
 
 def test_skip_carries_the_rectified_input() -> None:

@@ -2,8 +2,8 @@ import re
 import shutil
 
 import pytest
-from copl_avs.index import load_index
 
+from copl_avs.index import load_index
 from copl_core.api import DataError
 
 HEADER = "name,start,category,split\n"

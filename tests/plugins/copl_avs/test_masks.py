@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 import torch
-from copl_avs.masks import check_size, read_mask, resize_mask
 from PIL import Image
 
+from copl_avs.masks import check_size, read_mask, resize_mask
 from copl_core.api import DataError
 
 

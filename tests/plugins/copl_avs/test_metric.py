@@ -3,8 +3,8 @@ import warnings
 import numpy as np
 import pytest
 import torch
-from copl_avs.metric import SegmentationMetric
 
+from copl_avs.metric import SegmentationMetric
 from copl_core.api import ConfigError, DataError
 
 S = 24

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 import torch
-from copl_avs.renderer import LEGIBLE, PREDICTION, TRUTH, MaskOverlay
 from PIL import Image, ImageChops
 
+from copl_avs.renderer import LEGIBLE, PREDICTION, TRUTH, MaskOverlay
 from copl_core.api import ConfigError
 
 

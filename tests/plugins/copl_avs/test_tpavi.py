@@ -1,4 +1,5 @@
 import torch
+
 from copl_avs.tpavi import Tpavi
 
 B, T, C, INNER, D, H, W = 2, 3, 8, 4, 5, 4, 6

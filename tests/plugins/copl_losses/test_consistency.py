@@ -2,10 +2,10 @@
 
 import pytest
 import torch
-from helpers import layout
 
 from copl_core.contracts import Features
 from copl_losses.consistency import Consistency
+from helpers import layout
 
 
 def features(pooled: torch.Tensor) -> Features:

@@ -4,13 +4,13 @@ from functools import partial
 
 import pytest
 import torch
-from helpers import layout, randomize
 
 from copl_fusion.mappers import Bottleneck, LinearMap
 from copl_prompts.bank import PromptBank, SetBank
 from copl_prompts.copl import CoPL
 from copl_prompts.interaction import InteractionPrompts, compress
 from copl_prompts.modal import FramePrompts, GlobalPrompts
+from helpers import layout, randomize
 
 B, T, N = 2, 3, 7
 
@@ -173,8 +173,10 @@ def test_one_bank_and_mapper_serve_both_modalities_where_widths_agree():
         assert len(module.couplings["0"].banks) == len(module.couplings["0"].mappers) == count
     coupling = shared.couplings["0"]
     visual, audio = tokens(4, 1), tokens(4, 2)
-    p_v, p_a = (coupling.banks[0](compress(latent, z)) for latent, z in (
-        (coupling.latent_visual, visual), (coupling.latent_audio, audio)))
+    p_v, p_a = (
+        coupling.banks[0](compress(latent, z))
+        for latent, z in ((coupling.latent_visual, visual), (coupling.latent_audio, audio))
+    )
     assert torch.allclose(shared(0, visual, audio)[0], torch.cat([p_v, coupling.mappers[0](p_a)], 1))
     assert torch.allclose(shared(0, visual, audio)[1], torch.cat([p_a, coupling.mappers[0](p_v)], 1))
 

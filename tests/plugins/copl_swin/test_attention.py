@@ -3,8 +3,9 @@
 import pytest
 import torch
 import torch.nn.functional as F
-from helpers import tiny_swin
 from timm.models.swin_transformer_v2 import SwinTransformerV2Block, window_partition, window_reverse
+
+from helpers import tiny_swin
 
 # (input size, window, pair of blocks with and without shift, prompts): windows that tile, that must be padded
 # (10x10 tokens by windows of 4), and one that covers the map.
@@ -68,7 +69,9 @@ def run_both(size: int, window: int, length: int, shifted: int, shared: bool, dt
     backbone.requires_grad_(False)
     handle = backbone.blocks[shifted]
     tokens = torch.randn(2, (size // 4) ** 2, handle.width, generator=torch.Generator().manual_seed(1)).to(dtype)
-    prompts = torch.randn(1 if shared else 2, length, handle.width, generator=torch.Generator().manual_seed(2)).to(dtype)
+    prompts = torch.randn(1 if shared else 2, length, handle.width, generator=torch.Generator().manual_seed(2)).to(
+        dtype
+    )
     target = torch.randn(tokens.shape, generator=torch.Generator().manual_seed(3)).to(dtype)
     results = []
     for which in ("ours", "literal"):

@@ -3,11 +3,11 @@
 import pytest
 import timm
 import torch
-from helpers import randomize, tiny_swin
 from safetensors.torch import save_file
 
 from copl_core.api import ConfigError, WeightsError
 from copl_swin.backbone import Swin
+from helpers import randomize, tiny_swin
 
 
 def walk(backbone, x):

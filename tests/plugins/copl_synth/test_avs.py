@@ -13,11 +13,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
+
 from copl_synth import avs
+from copl_synth.__main__ import main
 from copl_synth.avs import MARKER, AvsSettings, OutputConflictError, write_avs
 from copl_synth.classes import CLASS_NAMES
-from copl_synth.__main__ import main
-from PIL import Image
 
 SETTINGS = AvsSettings(train=16, val=8, test=8, seed=3)
 

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+
 from copl_synth import avs, images, preview
 from copl_synth.classes import CLASSES
 from copl_synth.draw import Sprite, paint, random_background, random_colours, random_sprite

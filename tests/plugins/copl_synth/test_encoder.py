@@ -6,13 +6,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from copl_synth import architecture
-from copl_synth.classes import CLASSES
-from copl_synth.images import training_image
 from safetensors import safe_open
 from safetensors.torch import load_file
 from timm.models.swin_transformer_v2 import SwinTransformerV2
 from torch import Tensor
+
+from copl_synth import architecture
+from copl_synth.classes import CLASSES
+from copl_synth.images import training_image
 
 WEIGHTS = Path(architecture.__file__).parent / "weights" / "swin_nano.safetensors"
 UNSEEN_SEED = 77_000_000
@@ -36,9 +37,7 @@ def images() -> tuple[Tensor, Tensor]:
     """Unseen images (N, 3, 96, 96), normalised, and the class at the centre of each cell (N, 12, 12)."""
     drawn = [training_image(UNSEEN_SEED, index) for index in range(160)]
     pixels = torch.from_numpy(np.stack([item.image for item in drawn])).permute(0, 3, 1, 2) / 255
-    mean, std = (
-        torch.tensor(value).view(1, 3, 1, 1) for value in (architecture.IMAGE_MEAN, architecture.IMAGE_STD)
-    )
+    mean, std = (torch.tensor(value).view(1, 3, 1, 1) for value in (architecture.IMAGE_MEAN, architecture.IMAGE_STD))
     classes = torch.from_numpy(np.stack([item.classes for item in drawn])).long()
     return (pixels - mean) / std, classes[:, 4::8, 4::8]
 
@@ -92,17 +91,19 @@ def stages_of(encoder: SwinTransformerV2, pixels: Tensor) -> Tensor:
 
 
 def mean_class_accuracy(features: Tensor, classes: Tensor) -> float:
-    """Fits a linear classifier of cells on the first half of the images; its accuracy on the other, mean over classes."""
+    """Fits a linear classifier of cells on half of the images; its accuracy on the rest, mean over classes."""
     half = len(features) // 2
     # Each class weighs the same, however little of the picture it fills.
     one_hot = torch.nn.functional.one_hot(classes[:half].flatten(), len(CLASSES) + 1).float()
     weights = (1 / one_hot.sum(0))[classes[:half].flatten()]
     read = ridge(features[:half].flatten(0, 2), one_hot, penalty=1e-3, weights=weights)
     guess, truth = read(features[half:].flatten(0, 2)).argmax(1), classes[half:].flatten()
-    return float(torch.stack([(guess[truth == kind] == kind).float().mean() for kind in range(len(CLASSES) + 1)]).mean())
+    return float(
+        torch.stack([(guess[truth == kind] == kind).float().mean() for kind in range(len(CLASSES) + 1)]).mean()
+    )
 
 
-def ridge(features: Tensor, targets: Tensor, *, penalty: float, weights: Tensor | None = None):  # noqa: ANN201
+def ridge(features: Tensor, targets: Tensor, *, penalty: float, weights: Tensor | None = None):
     """Least squares with a bias and a penalty on the weights of the standardised features, solved in closed form."""
     mean, std = features.mean(0), features.std(0) + 1e-6
 

@@ -4,6 +4,7 @@ from collections import Counter
 
 import numpy as np
 import pytest
+
 from copl_synth.classes import CLASSES
 from copl_synth.draw import Sprite, paint
 from copl_synth.scenes import MIN_VISIBLE, Scene, render_scene

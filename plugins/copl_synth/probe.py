@@ -1,21 +1,17 @@
-"""Measures how much of the demo's sounds the frozen nano encoder tells apart: `python -m copl_synth.report DATA`.
+"""How much of the demo's sounds the frozen nano encoder tells apart: `python -m copl_synth probe DATA`.
 
-DATA is a folder written by `python -m copl_synth avs DATA`. The encoder never saw a sound; a linear classifier on its
-pooled feature of one second's spectrogram shows what it makes of them all the same. Three others give the scale: the same on
-an untrained encoder and on the bare pixels, and a small convolutional network trained from scratch, which shows that
-the sounds can be learnt.
+The encoder never saw a sound; a linear classifier on its pooled feature of one second's spectrogram shows what it makes
+of them all the same. Three others give the scale: the same on an untrained encoder and on the bare spectrogram, and a
+small convolutional network trained from scratch, which shows that the sounds can be learnt.
 """
 
-import argparse
 import csv
-import json
 import wave
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors import safe_open
 from safetensors.torch import load_file
 from timm.models.swin_transformer_v2 import SwinTransformerV2
 from torch import Tensor, nn
@@ -146,30 +142,26 @@ def convolutional_accuracy(spectrograms: dict[str, Tensor], labels: dict[str, Te
         return float((model(test).argmax(1) == labels["test"]).float().mean())
 
 
-def main() -> None:
-    """Prints the spectrograms' statistics and the accuracies."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("data", type=Path, help="folder written by `python -m copl_synth avs`")
-    parser.add_argument("--weights", type=Path, default=WEIGHTS, help="encoder to measure")
-    args = parser.parse_args()
+def probe(root: Path, *, weights: Path = WEIGHTS) -> dict[str, float]:
+    """Measures the spectrograms' statistics and four accuracies, all from single seconds.
 
-    splits = {split: load_split(args.data, split) for split in ("train", "test")}
+    Args:
+        root: Folder written by `python -m copl_synth avs`.
+        weights: File of the encoder to measure.
+
+    Returns:
+        Mean and standard deviation of the log-mel energies over split train; accuracies on split test.
+    """
+    splits = {split: load_split(root, split) for split in ("train", "test")}
     labels = {split: part.labels for split, part in splits.items()}
     mean, std = float(splits["train"].logmel.mean()), float(splits["train"].logmel.std())
     spectrograms = {split: (part.logmel - mean) / (2 * std) for split, part in splits.items()}
-    print(f"log-mel over split train: mean {mean:.4f}, std {std:.4f}")
-
-    with safe_open(args.weights, framework="pt") as file:
-        print(json.loads(file.metadata()["copl_nano"])["scores"])
+    results = {"log-mel mean": mean, "log-mel std": std}
     torch.manual_seed(0)
-    encoders = {"nano encoder": load_encoder(args.weights), "untrained encoder": load_encoder(None)}
-    for name, encoder in encoders.items():
+    for name, encoder in (("nano", load_encoder(weights)), ("untrained", load_encoder(None))):
         features = {split: pooled(encoder, part) for split, part in spectrograms.items()}
-        print(f"linear on the frozen {name}: {linear_accuracy(features, labels):.3f}")
+        results[f"linear on the frozen {name} encoder"] = linear_accuracy(features, labels)
     pixels = {split: part.flatten(1) for split, part in spectrograms.items()}
-    print(f"linear on the bare spectrogram: {linear_accuracy(pixels, labels, decay=1e-2):.3f}")
-    print(f"convolutional network from scratch: {convolutional_accuracy(spectrograms, labels):.3f}")
-
-
-if __name__ == "__main__":
-    main()
+    results["linear on the bare spectrogram"] = linear_accuracy(pixels, labels, decay=1e-2)
+    results["convolutional network from scratch"] = convolutional_accuracy(spectrograms, labels)
+    return results
