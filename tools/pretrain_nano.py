@@ -214,20 +214,21 @@ def parse_arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def main() -> None:
-    """Draws the images, trains, measures, writes the weights."""
-    args = parse_arguments()
-    torch.set_num_threads(args.threads)
-    torch.manual_seed(args.seed)
-    started = time.monotonic()
-    with ProcessPoolExecutor(args.threads, mp_context=get_context("spawn")) as executor:
-        images, classes = generate(executor, seed=args.seed, start=0, count=args.images)
-        held_out = generate(executor, seed=args.seed + HELD_OUT_SEED_OFFSET, start=0, count=args.held_out)
-    print(f"drew {args.images} + {args.held_out} images in {time.monotonic() - started:.0f} s", flush=True)
+def train(
+    model: Scaffold, images: Tensor, classes: Tensor, held_out: tuple[Tensor, Tensor], args: argparse.Namespace
+) -> int:
+    """Trains until the steps or the minutes are up, whichever comes first.
 
-    encoder = SwinTransformerV2(**NANO, num_classes=0, drop_path_rate=0.0)
-    wake_blocks(encoder)
-    model = Scaffold(encoder=encoder).train()
+    Args:
+        model: The encoder with its temporary heads.
+        images: uint8 images (N, 3, H, W).
+        classes: Their class maps (N, H, W).
+        held_out: Images and class maps to report progress on.
+        args: The command line.
+
+    Returns:
+        Steps taken.
+    """
     optimizers = optimizers_for(model, lr=args.lr, weight_decay=args.weight_decay)
     peaks = [optimizer.param_groups[0]["lr"] for optimizer in optimizers]
     generator = torch.Generator().manual_seed(args.seed)
@@ -237,9 +238,9 @@ def main() -> None:
         elapsed = time.monotonic() - started
         progress = max(step / args.steps, elapsed / (60 * args.minutes))
         if progress >= 1:
-            break
+            return step
         if len(order) < args.batch:
-            order = torch.randperm(args.images, generator=generator)
+            order = torch.randperm(len(images), generator=generator)
         chosen, order = order[: args.batch], order[args.batch :]
         for optimizer, peak in zip(optimizers, peaks, strict=True):
             optimizer.param_groups[0]["lr"] = peak * schedule(progress)
@@ -256,12 +257,31 @@ def main() -> None:
         if step % 1500 == 0:
             print(f"step {step}  {measure(model, *(part[:256] for part in held_out))}", flush=True)
 
+
+def main() -> None:
+    """Draws the images, trains, measures, writes the weights."""
+    args = parse_arguments()
+    torch.set_num_threads(args.threads)
+    torch.manual_seed(args.seed)
+    started = time.monotonic()
+    with ProcessPoolExecutor(args.threads, mp_context=get_context("spawn")) as executor:
+        images, classes = generate(executor, seed=args.seed, start=0, count=args.images)
+        held_out = generate(executor, seed=args.seed + HELD_OUT_SEED_OFFSET, start=0, count=args.held_out)
+    print(f"drew {args.images} + {args.held_out} images in {time.monotonic() - started:.0f} s", flush=True)
+
+    encoder = SwinTransformerV2(**NANO, num_classes=0, drop_path_rate=0.0)
+    wake_blocks(encoder)
+    model = Scaffold(encoder=encoder).train()
+    started = time.monotonic()
+    steps = train(model, images, classes, held_out, args)
+    print(f"{steps} steps in {time.monotonic() - started:.0f} s", flush=True)
+
     scores = measure(model, *held_out)
     record = {
         "architecture": NANO,
         "normalisation": {"mean": IMAGE_MEAN, "std": IMAGE_STD},
         "seed": args.seed,
-        "steps": step,
+        "steps": steps,
         "batch": args.batch,
         "images": args.images,
         "learning_rate": args.lr,
@@ -269,8 +289,7 @@ def main() -> None:
         "scores": {name: round(value, 4) for name, value in scores.items()},
     }
     export(encoder, args.out, record)
-    print(f"{step} steps in {time.monotonic() - started:.0f} s; {scores}")
-    print(f"wrote {args.out} ({args.out.stat().st_size / 1e6:.2f} MB)")
+    print(f"{scores}\nwrote {args.out} ({args.out.stat().st_size / 1e6:.2f} MB)")
 
 
 if __name__ == "__main__":

@@ -1,5 +1,9 @@
 """Data set: AVSBench S4."""
 
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
 import torch
 from PIL import Image
 from torch import Tensor
@@ -18,14 +22,21 @@ class AvsS4(Dataset):
         root: The folder that holds ``s4_meta_data.csv`` (``Single-source``), or one of its parents.
         split: ``train``, ``val`` or ``test``.
         audio: How the sound becomes spectrograms.
+        sound: ``own``; or ``other``: each clip is heard with the sound of the next clip of another category. A model
+            that scores as well with it does not listen.
 
     Raises:
         DataError: A file is missing or the list of clips is malformed.
     """
 
-    def __init__(self, *, root: str, split: str, audio: AudioRecipe) -> None:
+    def __init__(
+        self, *, root: str, split: str, audio: AudioRecipe, sound: Literal["own", "other"] = "own"
+    ) -> None:
         self.recipe = audio
         self.clips: list[Clip] = load_index(root, split)
+        self.sounds = [clip.sound for clip in self.clips]
+        if sound == "other":
+            self.sounds = [_sound_of_another(self.clips, index) for index in range(len(self.clips))]
         self._specs: tuple[ImageSpec, AudioSpec] | None = None
 
     def __len__(self) -> int:
@@ -50,7 +61,7 @@ class AvsS4(Dataset):
             raise RuntimeError("bind() the data set to its encoders before reading from it")
         image_spec, audio_spec = self._specs
         clip = self.clips[index]
-        waveform, rate = read_wav(clip.sound, self.recipe.downmix)
+        waveform, rate = read_wav(self.sounds[index], self.recipe.downmix)
         mask, valid = _read_masks(clip)
         return {
             "name": clip.name,
@@ -64,6 +75,14 @@ class AvsS4(Dataset):
     def pictures(self, index: int) -> list[Image.Image]:
         """The five frames of a clip as they lie on disk, for rendering."""
         return [read_image(path) for path in self.clips[index].frames]
+
+
+def _sound_of_another(clips: Sequence[Clip], index: int) -> Path:
+    """The sound of the first clip after ``index``, going round, whose category differs."""
+    for other in (*clips[index + 1 :], *clips[:index]):
+        if other.category != clips[index].category:
+            return other.sound
+    raise DataError(f"sound: other needs clips of two categories, all {len(clips)} are {clips[index].category!r}")
 
 
 def _read_masks(clip: Clip) -> tuple[Tensor, Tensor]:

@@ -35,7 +35,7 @@ def synthesize(sound: str, rng: np.random.Generator) -> NDArray[np.int16]:
     voice = VOICES[sound](rng, times)
     noise = _coloured_noise(rng, len(times), slope=rng.uniform(0, 1))
     mixed = voice / _rms(voice) + noise / _rms(noise) * _decibels(-rng.uniform(6, 20))
-    # Quiet enough for ticks, whose peaks stand 20 dB above their mean level; the limit hardly ever acts.
+    # Quiet enough for ticks, whose peaks stand 20 dB above their mean level; the limit rarely acts.
     level = min(_decibels(rng.uniform(-34, -20)) / _rms(mixed), 0.99 / np.abs(mixed).max())
     return np.round(mixed * level * 32767).astype(np.int16)
 

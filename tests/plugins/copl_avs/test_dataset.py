@@ -57,6 +57,18 @@ def test_pictures_are_the_files(s4) -> None:
     assert np.array_equal(np.asarray(pictures[2]), np.asarray(file))
 
 
+def test_sound_of_another_category_takes_the_place_of_the_own(s4) -> None:
+    swapped = AvsS4(root=str(s4), split="train", audio=RECIPE, sound="other")
+    swapped.bind(IMAGE, AUDIO)
+    own = load(s4, "train")
+
+    assert torch.equal(swapped[0]["audio"], own[1]["audio"])  # race_car hears horse_clip-clop
+    assert torch.equal(swapped[1]["audio"], own[0]["audio"])
+    assert torch.equal(swapped[0]["visual"], own[0]["visual"])
+    with pytest.raises(DataError, match="two categories, all 1 are 'race_car'"):
+        AvsS4(root=str(s4), split="val", audio=RECIPE, sound="other")
+
+
 def test_reading_before_bind_is_a_defect(s4) -> None:
     with pytest.raises(RuntimeError, match="bind"):
         AvsS4(root=str(s4), split="val", audio=RECIPE)[0]
