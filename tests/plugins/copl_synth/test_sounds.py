@@ -1,5 +1,7 @@
 """Voices: length, level, audibility, and that time structure, not pitch, makes the class."""
 
+from functools import cache
+
 import numpy as np
 import pytest
 
@@ -7,6 +9,11 @@ from copl_synth.classes import CLASSES
 from copl_synth.sounds import SAMPLE_RATE, VOICES, synthesize
 
 TONAL = ("humming", "chirping", "whistling", "throbbing", "warbling", "wailing")
+
+
+@cache
+def sound_of(sound: str, seed: int) -> np.ndarray:
+    return synthesize(sound, np.random.default_rng(seed))
 
 
 def spectrum(samples: np.ndarray) -> np.ndarray:
@@ -22,7 +29,7 @@ def test_every_class_has_a_voice() -> None:
 @pytest.mark.parametrize("sound", VOICES)
 def test_five_seconds_each_audible_and_none_clipped(sound: str) -> None:
     for seed in range(6):
-        samples = synthesize(sound, np.random.default_rng(seed))
+        samples = sound_of(sound, seed)
         assert samples.dtype == np.int16
         assert samples.shape == (5 * SAMPLE_RATE,)
         assert np.abs(samples.astype(int)).max() < 32767
@@ -42,7 +49,7 @@ def test_equal_seeds_give_equal_sounds_and_others_others(sound: str) -> None:
 
 def test_loudness_varies_over_more_than_ten_decibels_in_every_class() -> None:
     for sound in VOICES:
-        levels = [np.std(synthesize(sound, np.random.default_rng(seed)).astype(float)) for seed in range(24)]
+        levels = [np.std(sound_of(sound, seed).astype(float)) for seed in range(24)]
         assert max(levels) / min(levels) > 10 ** (10 / 20)
 
 
@@ -50,7 +57,7 @@ def test_pitch_ranges_of_the_tonal_voices_overlap() -> None:
     ranges = {}
     for sound in TONAL:
         pitches = [
-            50 * spectrum(synthesize(sound, np.random.default_rng(seed)))[:, 5:20].mean(0).argmax() + 250
+            50 * spectrum(sound_of(sound, seed))[:, 5:20].mean(0).argmax() + 250
             for seed in range(24)
         ]
         ranges[sound] = (min(pitches), max(pitches))
@@ -61,7 +68,7 @@ def test_pitch_ranges_of_the_tonal_voices_overlap() -> None:
 def test_chirps_rise_and_whistles_fall() -> None:
     for sound, sign in (("chirping", 1), ("whistling", -1)):
         for seed in range(8):
-            peak = spectrum(synthesize(sound, np.random.default_rng(seed)))[:, 5:25].argmax(1)
+            peak = spectrum(sound_of(sound, seed))[:, 5:25].argmax(1)
             steps = np.diff(peak)
             gliding = steps[np.abs(steps) <= 3]  # jumps are new chirps and breaths
             assert sign * gliding.sum() > 0
@@ -71,7 +78,7 @@ def test_only_the_pulsed_voices_fall_silent_within_a_second() -> None:
     for sound in VOICES:
         dips = []
         for seed in range(8):
-            samples = synthesize(sound, np.random.default_rng(seed)).astype(float)
+            samples = sound_of(sound, seed).astype(float)
             levels = np.sqrt((samples.reshape(-1, SAMPLE_RATE // 50) ** 2).mean(1))
             dips.append(np.percentile(levels, 5) / np.percentile(levels, 95))
         steady = sound in ("humming", "warbling", "wailing")
