@@ -22,7 +22,7 @@ $(VENV)/.installed: pyproject.toml
 	@touch $@
 
 demo-data: $(VENV)/.installed
-	@$(BIN)/python -m copl_synth avs $(DEMO_DATA)
+	@$(BIN)/python -m copl_synth avs $(DEMO_DATA) --train 1000
 
 demo: demo-data
 	@$(BIN)/python tools/train.py $(DEMO_CONFIG) --work-dir $(DEMO_RUN) --resume

@@ -29,9 +29,7 @@ class AvsS4(Dataset):
         DataError: A file is missing or the list of clips is malformed.
     """
 
-    def __init__(
-        self, *, root: str, split: str, audio: AudioRecipe, sound: Literal["own", "other"] = "own"
-    ) -> None:
+    def __init__(self, *, root: str, split: str, audio: AudioRecipe, sound: Literal["own", "other"] = "own") -> None:
         self.recipe = audio
         self.clips: list[Clip] = load_index(root, split)
         self.sounds = [clip.sound for clip in self.clips]

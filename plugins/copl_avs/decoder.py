@@ -35,6 +35,9 @@ class AvsDecoder(Head):
         widths: Widths to which the four maps are projected, fine to coarse.
         audio_width: Width to which the sound of a frame is projected.
         tpavi_stages: Scales (0 fine .. 3 coarse) that get TPAVI. None: the sound reaches no mask, an ablation.
+        standardize_audio: Standardise the pooled sound per feature, with running statistics and nothing trained, before
+            its projection. The published decoder does not; on frozen features, which differ little from their common
+            mean, it shortens training by far.
     """
 
     def __init__(
@@ -48,6 +51,7 @@ class AvsDecoder(Head):
         widths: Sequence[int] = (64, 128, 320, 512),
         audio_width: int = 128,
         tpavi_stages: Sequence[int] = (0, 1, 2, 3),
+        standardize_audio: bool = False,
     ) -> None:
         super().__init__(visual=visual, audio=audio, frames=frames)
         _check(output_size, channels, widths, audio_width, tpavi_stages)
@@ -58,6 +62,9 @@ class AvsDecoder(Head):
         source_widths = [visual.pyramid[source][0] for source in self.sources]
         self.projections = nn.ModuleList(map(nn.Linear, source_widths, widths))
         self.dilated = nn.ModuleList(DilatedSum(width=width, channels=channels) for width in widths)
+        self.audio_norm: nn.Module = nn.Identity()
+        if standardize_audio:
+            self.audio_norm = nn.BatchNorm1d(audio.width, affine=False)
         self.audio_projection = nn.Linear(audio.width, audio_width) if tpavi_stages else None
         self.tpavi = nn.ModuleDict()
         for stage in sorted(tpavi_stages):
@@ -80,7 +87,7 @@ class AvsDecoder(Head):
             ``logits`` (B, T, 1, S, S); in training (V, 1, S, S), of the V frames that have a mask: after TPAVI frames
             no longer meet, and no loss reads the others (S4 has masks for one frame in five).
         """
-        sound = None if self.audio_projection is None else self.audio_projection(audio.pooled)
+        sound = None if self.audio_projection is None else self.audio_projection(self.audio_norm(audio.pooled))
         maps = [self._scale(scale, visual.pyramid[self.sources[scale]], sound) for scale in range(SCALES)]
         if self.training:
             maps = [x[batch["mask_valid"].flatten()] for x in maps]

@@ -34,7 +34,7 @@ def synthesize(sound: str, rng: np.random.Generator) -> NDArray[np.int16]:
     times = np.arange(SECONDS * SAMPLE_RATE) / SAMPLE_RATE
     voice = VOICES[sound](rng, times)
     noise = _coloured_noise(rng, len(times), slope=rng.uniform(0, 1))
-    mixed = voice / _rms(voice) + noise / _rms(noise) * _decibels(rng.uniform(-9, 3))
+    mixed = voice / _rms(voice) + noise / _rms(noise) * _decibels(-rng.uniform(6, 20))
     # Quiet enough for ticks, whose peaks stand 20 dB above their mean level; the limit rarely acts.
     level = min(_decibels(rng.uniform(-34, -20)) / _rms(mixed), 0.99 / np.abs(mixed).max())
     return np.round(mixed * level * 32767).astype(np.int16)
@@ -55,7 +55,7 @@ def _whistling(rng: np.random.Generator, times: Array) -> Array:
 
 def _throbbing(rng: np.random.Generator, times: Array) -> Array:
     beat = np.sin(_TURN * rng.uniform(4, 9) * times + rng.uniform(0, _TURN))
-    depth = rng.uniform(0.5, 0.85)
+    depth = rng.uniform(0.75, 0.95)
     return _tone(rng, np.full_like(times, _pitch(rng))) * (1 - depth * (0.5 + 0.5 * beat))
 
 
@@ -63,13 +63,13 @@ def _hissing(rng: np.random.Generator, times: Array) -> Array:
     cycle = np.mod(rng.uniform(2, 5) * times + rng.uniform(), 1)
     open_share = rng.uniform(0.3, 0.6)
     gate = np.clip(np.minimum(cycle, open_share - cycle) * 20, 0, 1)
-    noise = _band_noise(rng, len(times), low=_pitch(rng), octaves=rng.uniform(1, 2.5))
+    noise = _band_noise(rng, len(times), low=_pitch(rng), octaves=rng.uniform(1.5, 3))
     return noise * gate
 
 
 def _warbling(rng: np.random.Generator, times: Array) -> Array:
     wobble = np.sin(_TURN * rng.uniform(3.5, 8) * times + rng.uniform(0, _TURN))
-    return _tone(rng, _pitch(rng) * 2 ** (rng.uniform(0.05, 0.2) * wobble))
+    return _tone(rng, _pitch(rng) * 2 ** (rng.uniform(0.15, 0.4) * wobble))
 
 
 def _ticking(rng: np.random.Generator, times: Array) -> Array:
@@ -80,7 +80,7 @@ def _ticking(rng: np.random.Generator, times: Array) -> Array:
 
 def _wailing(rng: np.random.Generator, times: Array) -> Array:
     switch = np.sin(_TURN * rng.uniform(1.2, 2.8) * times + rng.uniform(0, _TURN))
-    interval = rng.uniform(0.12, 0.3)
+    interval = rng.uniform(0.25, 0.5)
     return _tone(rng, _pitch(rng) * 2 ** (interval * np.clip(8 * switch, -1, 1)))
 
 
@@ -109,13 +109,13 @@ def _tone(rng: np.random.Generator, frequency: Array) -> Array:
 
 
 def _sweeps(rng: np.random.Generator, times: Array, *, rising: bool) -> Array:
-    """Tones that glide about half an octave, over and over, with a short breath between."""
+    """Tones that glide about an octave, over and over, with a short breath between."""
     cycle = np.mod(rng.uniform(2.2, 5) * times + rng.uniform(), 1)
     share = rng.uniform(0.6, 0.9)
     progress = np.clip(cycle / share, 0, 1)
     glide = progress - 0.5 if rising else 0.5 - progress
     gate = np.clip(np.minimum(cycle, share - cycle) * 25, 0, 1)
-    return _tone(rng, _pitch(rng) * 2 ** (rng.uniform(0.35, 0.9) * glide)) * gate
+    return _tone(rng, _pitch(rng) * 2 ** (rng.uniform(0.7, 1.3) * glide)) * gate
 
 
 def _band_noise(rng: np.random.Generator, count: int, *, low: float, octaves: float) -> Array:

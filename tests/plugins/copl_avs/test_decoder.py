@@ -122,6 +122,19 @@ def test_sound_reaches_the_mask_through_tpavi_only() -> None:
     assert torch.equal(some(visual, audio, {})["logits"], some(visual, same_pool, {})["logits"])
 
 
+def test_standardized_audio_is_the_projection_of_standard_scores() -> None:
+    head, plain = small(standardize_audio=True), small()
+    assert count(head) == count(plain)
+    seen = []
+    head.audio_projection.register_forward_hook(lambda _, inputs, output: seen.append(inputs[0]))
+    audio = features(AUDIO, 5)
+
+    head(features(NANO, 5), audio, everywhere())
+
+    mean, variance = audio.pooled.mean(0), audio.pooled.var(0, unbiased=False)
+    torch.testing.assert_close(seen[0], (audio.pooled - mean) / (variance + 1e-5).sqrt())
+
+
 def test_clips_of_a_batch_do_not_mix() -> None:
     head = open_tpavi(small()).eval()
     a, b = features(NANO, 5), features(NANO, 5, seed=1)

@@ -35,7 +35,7 @@ def encoder() -> SwinTransformerV2:
 @pytest.fixture(scope="module")
 def images() -> tuple[Tensor, Tensor]:
     """Unseen images (N, 3, 96, 96), normalised, and the class at the centre of each cell (N, 12, 12)."""
-    drawn = [training_image(UNSEEN_SEED, index) for index in range(160)]
+    drawn = [training_image(UNSEEN_SEED, index) for index in range(112)]
     pixels = torch.from_numpy(np.stack([item.image for item in drawn])).permute(0, 3, 1, 2) / 255
     mean, std = (torch.tensor(value).view(1, 3, 1, 1) for value in (architecture.IMAGE_MEAN, architecture.IMAGE_STD))
     classes = torch.from_numpy(np.stack([item.classes for item in drawn])).long()

@@ -10,7 +10,7 @@ from copl_synth.draw import Sprite, paint
 from copl_synth.scenes import MIN_VISIBLE, Scene, render_scene
 from copl_synth.shapes import OUTLINES
 
-COUNT = 320
+COUNT = 240
 
 
 @pytest.fixture(scope="module")

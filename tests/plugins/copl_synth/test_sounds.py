@@ -56,10 +56,7 @@ def test_loudness_varies_over_more_than_ten_decibels_in_every_class() -> None:
 def test_pitch_ranges_of_the_tonal_voices_overlap() -> None:
     ranges = {}
     for sound in TONAL:
-        pitches = [
-            50 * spectrum(sound_of(sound, seed))[:, 5:20].mean(0).argmax() + 250
-            for seed in range(24)
-        ]
+        pitches = [50 * spectrum(sound_of(sound, seed))[:, 5:20].mean(0).argmax() + 250 for seed in range(24)]
         ranges[sound] = (min(pitches), max(pitches))
     lowest_top, highest_bottom = min(top for _, top in ranges.values()), max(bottom for bottom, _ in ranges.values())
     assert lowest_top - highest_bottom > 100, ranges
