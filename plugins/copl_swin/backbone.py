@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import timm
-import torch
 from timm.models.swin_transformer_v2 import SwinTransformerV2
 from torch import Tensor
 
@@ -103,4 +102,4 @@ def _create(name: str) -> SwinTransformerV2:
         raise ConfigError(f"timm cannot build {name!r}: {error}") from error
     if not isinstance(encoder, SwinTransformerV2):
         raise ConfigError(f"timm's {name!r} is a {type(encoder).__name__}, not a SwinTransformerV2")
-    return encoder.to(torch.get_default_dtype())
+    return encoder

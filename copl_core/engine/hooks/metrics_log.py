@@ -18,6 +18,12 @@ class MetricsLogHook(Hook):
         self._sums: dict[str, float] = {}
         self._steps = 0
 
+    def before_train(self, runner: Runner) -> None:
+        """Keep the rows of finished epochs only: a resumed run repeats the one it was stopped in."""
+        lines = self.path.read_text(encoding="utf-8").splitlines(keepends=True) if self.path.exists() else []
+        kept = [line for line in lines if json.loads(line)["epoch"] <= runner.epoch]
+        self.path.write_text("".join(kept), encoding="utf-8")
+
     def before_train_epoch(self, runner: Runner) -> None:
         """Start new means."""
         self._sums, self._steps = {}, 0

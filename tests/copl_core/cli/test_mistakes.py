@@ -56,22 +56,15 @@ def test_a_damaged_file_is_named(train, data, pattern, what, workers):
     assert f"cannot read {what} {victim}" in message
 
 
-def test_an_empty_csv_line_is_named_by_file_and_line(train, data):
+@pytest.mark.parametrize(("line", "content"), [(4, ""), (6, "only_a_name")])
+def test_an_empty_or_malformed_csv_line_is_named_by_file_and_line(train, data, line, content):
     table = data / "s4_meta_data.csv"
     lines = table.read_text().splitlines()
-    table.write_text("\n".join([*lines[:3], "", *lines[3:]]) + "\n")
+    lines[line - 1] = content
+    table.write_text("\n".join(lines) + "\n")
     code, message = train(f"task.dataset.root={data}")
     assert code == 2
-    assert f"{table}:4:" in message
-
-
-def test_a_malformed_csv_line_is_named_by_file_and_line(train, data):
-    table = data / "s4_meta_data.csv"
-    lines = table.read_text().splitlines()
-    table.write_text("\n".join([*lines[:5], "only_a_name", *lines[6:]]) + "\n")
-    code, message = train(f"task.dataset.root={data}")
-    assert code == 2
-    assert f"{table}:6:" in message
+    assert f"{table}:{line}:" in message
 
 
 def test_a_missing_mask_is_named(train, data):

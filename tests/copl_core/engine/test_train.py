@@ -12,7 +12,7 @@ from copl_core.api import ConfigError, CoplError
 from copl_core.checkpoint import read_header
 from copl_core.config import load_config
 from copl_core.engine.build import build_session
-from copl_core.engine.hooks import FiniteLossHook, SaveHook
+from copl_core.engine.hooks import BestExport, FiniteLossHook
 from copl_core.engine.optim import make_optimizer, scheduler_configs
 
 
@@ -54,18 +54,21 @@ def test_the_same_seed_gives_the_same_bytes_and_another_one_does_not(run, tmp_pa
 def test_an_interrupted_run_resumes_to_the_same_tensors(run, tmp_path, monkeypatch):
     whole, _ = run(work_dir=tmp_path / "whole")
     with monkeypatch.context() as patch:
-        save = SaveHook._save
+        offer = BestExport.offer
 
-        def save_and_die(self, runner, epoch):
-            save(self, runner, epoch)
-            raise KeyboardInterrupt
+        def die_in_epoch_2(self, epoch, metrics):
+            if epoch == 2:
+                raise KeyboardInterrupt
+            offer(self, epoch, metrics)
 
-        patch.setattr(SaveHook, "_save", save_and_die)
+        patch.setattr(BestExport, "offer", die_in_epoch_2)
         with pytest.raises(KeyboardInterrupt):
             run(work_dir=tmp_path / "cut")
     assert not (tmp_path / "cut" / "results.json").exists()
-    resumed, _ = run(work_dir=tmp_path / "cut", resume=True)
+    resumed, folder = run(work_dir=tmp_path / "cut", resume=True)
     assert resumed.scores == whole.scores
+    rows = [(folder / "metrics.jsonl").read_text(), (tmp_path / "whole" / "metrics.jsonl").read_text()]
+    assert rows[0] == rows[1]
     for name in ("prompts.safetensors", "head.safetensors"):
         assert (resumed.export / name).read_bytes() == (whole.export / name).read_bytes()
 
