@@ -10,13 +10,17 @@ from copl_core.data import collate
 from copl_core.engine.build import Session
 
 
+GOLDEN_RATIO = (5**0.5 - 1) / 2
+
+
 def render(session: Session, split: str, count: int, device: torch.device) -> Image.Image:
     """Draw ``count`` clips spread evenly over a split, below one another."""
     dataset, model = session.datasets[split], session.model.to(device).eval()
     renderer = session.task.renderer()
     count = min(count, len(dataset))
     pictures = []
-    for index in [(2 * i + 1) * len(dataset) // (2 * count) for i in range(count)]:
+    # Steps by the golden ratio: spread over the split, and no rhythm in its order picks the same class each time.
+    for index in [int(i * GOLDEN_RATIO % 1 * len(dataset)) for i in range(count)]:
         sample = dataset[index]
         batch = {k: v.to(device) if isinstance(v, Tensor) else v for k, v in collate([sample]).items()}
         with torch.no_grad():
