@@ -9,7 +9,6 @@ from torch import Tensor
 from copl_core.data import collate
 from copl_core.engine.build import Session
 
-
 GOLDEN_RATIO = (5**0.5 - 1) / 2
 
 
