@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
-    """Let ``write`` fill a temporary file in the same folder, then move it to ``path``.
+    """Let ``write`` fill a temporary file in the same folder, then move it to ``path``, readable as new files are.
 
     Data is on the disk before the name points to it; a kill at any moment leaves the previous file intact.
     """
@@ -15,6 +15,7 @@ def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
     try:
         write(temporary)
         with temporary.open("rb") as handle:
+            os.fchmod(handle.fileno(), 0o666 & ~_umask())
             os.fsync(handle.fileno())
         temporary.replace(path)
     finally:
@@ -24,3 +25,10 @@ def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
         os.fsync(folder)
     finally:
         os.close(folder)
+
+
+def _umask() -> int:
+    """The process's file mode mask, which can only be read by setting it."""
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

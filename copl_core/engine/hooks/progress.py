@@ -42,7 +42,7 @@ class ProgressHook(Hook):
         """Update the bar, or print a line from time to time."""
         loss = (outputs or {})["loss"].item()
         self._loss = loss if self._loss != self._loss else 0.9 * self._loss + 0.1 * loss
-        text = self._describe(runner, batch_idx)
+        text = self._describe(runner, batch_idx + 1, runner.iter + 1)
         if self._progress is not None:
             self._progress.update(self._bar, completed=runner.iter + 1, description=text)
         elif time.monotonic() - self._last_line > LINE_INTERVAL:
@@ -53,7 +53,7 @@ class ProgressHook(Hook):
         """One line an epoch."""
         steps = len(runner.train_dataloader)
         self._last_line = time.monotonic()
-        self.console.print(self._describe(runner, steps - 1))
+        self.console.print(self._describe(runner, steps, runner.iter))
 
     def after_val_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
         """The validation scores."""
@@ -70,11 +70,11 @@ class ProgressHook(Hook):
             self._progress.stop()
             self._progress = None
 
-    def _describe(self, runner: Runner, batch_idx: int) -> str:
-        done = runner.iter + 1
+    def _describe(self, runner: Runner, step: int, done: int) -> str:
+        """One line, after ``step`` steps of this epoch and ``done`` steps of the run."""
         per_step = (time.monotonic() - self._started) / max(1, done - self._first_step)
         minutes, seconds = divmod(int(per_step * (runner.max_iters - done)), 60)
         return (
-            f"epoch {runner.epoch + 1}/{runner.max_epochs}  step {batch_idx + 1}/{len(runner.train_dataloader)}  "
+            f"epoch {runner.epoch + 1}/{runner.max_epochs}  step {step}/{len(runner.train_dataloader)}  "
             f"loss {self._loss:.4f}  {1 / per_step:.1f} steps/s  left {minutes // 60}:{minutes % 60:02d}:{seconds:02d}"
         )

@@ -103,10 +103,9 @@ def test_eq11_adds_the_consistency_loss_to_the_tasks():
     losses = net.losses(output, data)
     distance = ((output.visual.pooled - output.audio.pooled) ** 2).mean()
     assert set(losses) == {"loss_task", "loss_consistency"}
-    assert float(losses["loss_consistency"]) == pytest.approx(0.5 * float(distance), rel=1e-5)
-    assert float(sum(losses.values())) == pytest.approx(
-        float((output.predictions["logits"] ** 2).mean() + 0.5 * distance), rel=1e-5
-    )
+    assert losses["loss_consistency"].item() == pytest.approx(0.5 * distance.item(), rel=1e-5)
+    task = (output.predictions["logits"] ** 2).mean()
+    assert sum(losses.values()).item() == pytest.approx((task + 0.5 * distance).item(), rel=1e-5)
 
 
 def test_blocks_before_the_first_prompt_keep_no_graph():
