@@ -88,7 +88,7 @@ def show(console: Console, work_dir: Path, seeds: dict[str, list[int]]) -> None:
 
 
 def main() -> int:
-    """Run what is missing, two at a time by default, then print."""
+    """Run what is missing, as many at a time as there are cores (four at most) by default, then print."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("config")
     parser.add_argument("--work-dir", type=Path, default=Path("work_dirs/demo-compare"))

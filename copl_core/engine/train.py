@@ -220,8 +220,4 @@ def portable_model(experiment: Experiment) -> dict[str, Any]:
 
 
 def _write_text(path: Path, text: str) -> None:
-    write_atomically(path, lambda temporary: _fill(temporary, text))
-
-
-def _fill(path: Path, text: str) -> None:
-    path.write_text(text, encoding="utf-8")
+    write_atomically(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
