@@ -1,13 +1,14 @@
 """Backbone: a frozen transformer, seen as a list of blocks."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+import torch
 from torch import Tensor, nn
 
-from copl_core.contracts.inputs import InputSpec
+from copl_core.contracts.inputs import InputSpec, Modality
 
 
 @dataclass(frozen=True)
@@ -60,21 +61,32 @@ class Block(ABC):
     def feedforward(self, tokens: Tensor) -> Tensor:
         """Feed-forward branch: (BT, N, d) -> (BT, N, d)."""
 
+    def add_feedforward(self, tokens: Tensor) -> Tensor:
+        """The tokens with their feed-forward branch added, which ends a block: (BT, N, d) -> (BT, N, d).
+
+        A backbone overrides it where it can spare something that way: see ``step_memory``.
+        """
+        return tokens + self.feedforward(tokens)
+
 
 class Backbone(nn.Module, ABC):
     """A pretrained transformer. Its blocks are walked by the model together with those of the other modality.
 
-    A subclass sets ``input_spec``, ``blocks``, ``stages`` and ``layout`` in its constructor, which builds the
-    architecture only; pretrained weights come with ``load_pretrained``.
+    A subclass sets ``input_spec``, ``blocks`` and ``stages`` in its constructor, which builds the architecture only;
+    pretrained weights come with ``load_pretrained``. One encoder may serve both modalities, with inputs of different
+    sizes; what depends on the size takes the modality.
     """
 
     kind: ClassVar[str] = "backbone"
     context: ClassVar[tuple[str, ...]] = ()
 
+    #: Parameters of the model as published, with classifier and the like, which tables of the field count; None if the
+    #: encoder is the whole of it.
+    published_parameters: int | None = None
+
     input_spec: InputSpec
     blocks: Sequence[Block]
     stages: tuple[int, ...]
-    layout: FeatureLayout
 
     @property
     def depth(self) -> int:
@@ -85,6 +97,14 @@ class Backbone(nn.Module, ABC):
     def widths(self) -> tuple[int, ...]:
         """Width of every block."""
         return tuple(block.width for block in self.blocks)
+
+    @abstractmethod
+    def tokens(self, modality: Modality) -> tuple[int, ...]:
+        """N of every block, for the input of a modality."""
+
+    @abstractmethod
+    def layout(self, modality: Modality) -> FeatureLayout:
+        """Shapes of the features, for the input of a modality."""
 
     @abstractmethod
     def identity(self) -> dict[str, Any]:
@@ -110,8 +130,20 @@ class Backbone(nn.Module, ABC):
         return tokens
 
     @abstractmethod
-    def features(self, stage_tokens: Sequence[Tensor]) -> Features:
+    def features(self, stage_tokens: Sequence[Tensor], modality: Modality) -> Features:
         """Turn the outputs of the last block of each stage (before ``advance``) into features."""
+
+    def lower_precision(self, dtype: torch.dtype, keep: Collection[nn.Module] = ()) -> None:
+        """Store the matrices in ``dtype``, for a frozen encoder under autocast: half the memory, no cast in each step.
+
+        Args:
+            dtype: Of the weights and biases of every linear layer from now on.
+            keep: Layers that stay exact; a backbone that has such overrides this method and names them.
+        """
+        kept = set(keep)
+        for module in self.modules():
+            if isinstance(module, nn.Linear) and module not in kept:
+                module.to(dtype)
 
     def stage_ends(self) -> frozenset[int]:
         """Indices of the blocks that end a stage."""

@@ -1,7 +1,10 @@
 """What a backbone eats. The data pipeline builds its transforms from this, so a new backbone needs no data code."""
 
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Literal, TypeAlias
+
+#: The two streams.
+Modality: TypeAlias = Literal["visual", "audio"]
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -12,10 +12,12 @@ from copl_core.contracts.backbone import Block, Features
 
 @dataclass(frozen=True)
 class PairLayout:
-    """Widths of one pair of blocks; None on the side that has no block at this step."""
+    """Widths d and token counts N of one pair of blocks; None on the side that has no block at this step."""
 
     visual_width: int | None
     audio_width: int | None
+    visual_tokens: int | None = None
+    audio_tokens: int | None = None
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,9 @@ class Tuner(nn.Module):
     kind: ClassVar[str] = "tuner"
     context: ClassVar[tuple[str, ...]] = ("layout",)
 
+    #: True for a tuner that trains the encoders themselves.
+    unfreezes: ClassVar[bool] = False
+
     def __init__(self, *, layout: Layout) -> None:
         super().__init__()
         self.layout = layout
@@ -105,15 +110,62 @@ class Tuner(nn.Module):
             visual_prompts: (BT or 1, P_v, d_v) or None.
             audio_prompts: (BT or 1, P_a, d_a) or None.
         """
-        if pair.shared and visual.shape == audio.shape and _same_length(visual_prompts, audio_prompts):
-            prompts = None
-            if visual_prompts is not None and audio_prompts is not None:
-                items = visual.shape[0]
-                prompts = torch.cat([visual_prompts.expand(items, -1, -1), audio_prompts.expand(items, -1, -1)])
-            both = _run(pair.visual, torch.cat([visual, audio]), prompts)
-            visual, audio = both.chunk(2)
+        if _joint(pair, visual, audio, visual_prompts, audio_prompts):
+            prompts = _join_prompts(visual.shape[0], visual_prompts, audio_prompts)
+            visual, audio = _run(pair.visual, torch.cat([visual, audio]), prompts).chunk(2)
             return visual, audio
         return _run(pair.visual, visual, visual_prompts), _run(pair.audio, audio, audio_prompts)
+
+    @staticmethod
+    def attention(
+        pair: Pair,
+        visual: Tensor,
+        audio: Tensor,
+        visual_prompts: Tensor | None = None,
+        audio_prompts: Tensor | None = None,
+    ) -> tuple[Tensor, Tensor]:
+        """The attention branches of both blocks, without residual, for tuners that add something beside them.
+
+        Both blocks must be there. Arguments and batching as in ``walk``.
+        """
+        assert pair.visual is not None
+        assert pair.audio is not None
+        if _joint(pair, visual, audio, visual_prompts, audio_prompts):
+            prompts = _join_prompts(visual.shape[0], visual_prompts, audio_prompts)
+            visual, audio = pair.visual.attention(torch.cat([visual, audio]), prompts).chunk(2)
+            return visual, audio
+        return pair.visual.attention(visual, visual_prompts), pair.audio.attention(audio, audio_prompts)
+
+    @staticmethod
+    def feedforward(pair: Pair, visual: Tensor, audio: Tensor) -> tuple[Tensor, Tensor]:
+        """The feed-forward branches of both blocks, without residual. Both blocks must be there."""
+        assert pair.visual is not None
+        assert pair.audio is not None
+        if _joint(pair, visual, audio, None, None):
+            visual, audio = pair.visual.feedforward(torch.cat([visual, audio])).chunk(2)
+            return visual, audio
+        return pair.visual.feedforward(visual), pair.audio.feedforward(audio)
+
+    def read(self, pair: Pair, visual: Tensor, audio: Tensor, state: Any) -> Any:
+        """Look at the tokens that leave a pair of blocks, for tuners that distil them beside the encoders.
+
+        A tuner that only reads leaves ``first_block`` at the depth: the tokens come without a graph, and the encoders
+        save nothing for the backward pass.
+
+        Args:
+            pair: The blocks just walked.
+            visual: (BT, N_v, d_v).
+            audio: (BT, N_a, d_a).
+            state: What the previous call returned; None at the first pair.
+
+        Returns:
+            What the next call, and in the end ``adapt``, receives.
+        """
+        return state
+
+    def adapt(self, visual: Features, audio: Features, state: Any) -> tuple[Features, Features]:
+        """Change the features before the head sees them, given what ``read`` has gathered."""
+        return visual, audio
 
     def auxiliary_losses(self, visual: Features, audio: Features) -> dict[str, Tensor]:
         """Named scalar losses to add to the task's, already weighted."""
@@ -127,11 +179,21 @@ class Tuner(nn.Module):
 def _run(block: Block | None, tokens: Tensor, prompts: Tensor | None) -> Tensor:
     if block is None:
         return tokens
-    tokens = tokens + block.attention(tokens, prompts)
-    return tokens + block.feedforward(tokens)
+    return block.add_feedforward(tokens + block.attention(tokens, prompts))
 
 
-def _same_length(a: Tensor | None, b: Tensor | None) -> bool:
-    if a is None or b is None:
-        return a is b
-    return a.shape[1] == b.shape[1]
+def _joint(
+    pair: Pair, visual: Tensor, audio: Tensor, visual_prompts: Tensor | None, audio_prompts: Tensor | None
+) -> bool:
+    """True if both modalities can run through the one block as one batch."""
+    if not pair.shared or visual.shape != audio.shape:
+        return False
+    if visual_prompts is None or audio_prompts is None:
+        return visual_prompts is audio_prompts
+    return visual_prompts.shape[1] == audio_prompts.shape[1]
+
+
+def _join_prompts(items: int, visual: Tensor | None, audio: Tensor | None) -> Tensor | None:
+    if visual is None or audio is None:
+        return None
+    return torch.cat([visual.expand(items, -1, -1), audio.expand(items, -1, -1)])

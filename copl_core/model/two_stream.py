@@ -1,14 +1,31 @@
 """Two frozen encoders in lockstep."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import cast
+from functools import partial
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
-from copl_core.contracts import Backbone, Batch, Factory, Features, Head, Layout, Pair, PairLayout, Predictions, Tuner
+from copl_core.config import Compute
+from copl_core.contracts import (
+    Backbone,
+    Batch,
+    Factory,
+    Features,
+    Head,
+    Layout,
+    Names,
+    Pair,
+    PairLayout,
+    Predictions,
+    Tuner,
+)
+from copl_core.contracts.recompute import recompute_hidden_layers, recompute_step
 from copl_core.model.pairing import pair_blocks
+
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 @dataclass(frozen=True)
@@ -32,6 +49,9 @@ class TwoStream(nn.Module):
         tuner: Makes the tuner from the layout of the encoders.
         head: Makes the task's head from the layouts of the features.
         frames: T.
+        names: What the numbers in samples stand for.
+        compute: Precision of the matrix products in encoders, tuner and head (autocast; frozen matrices are stored in
+            it, losses are computed in float32), what is computed again in the backward pass, and compilation.
     """
 
     def __init__(
@@ -42,27 +62,42 @@ class TwoStream(nn.Module):
         tuner: Factory[Tuner],
         head: Factory[Head],
         frames: int,
+        names: Names | None = None,
+        compute: Compute | None = None,
     ) -> None:
         super().__init__()
         self.frames = frames
+        self.names: Names = dict(names or {})
+        self.compute = compute or Compute()
         self.encoders = nn.ModuleDict({"visual": visual} if audio is None else {"visual": visual, "audio": audio})
         self.encoders.requires_grad_(False)
 
         self._steps = pair_blocks(self.visual.stages, self.audio.stages)
+        visual_tokens, audio_tokens = self.visual.tokens("visual"), self.audio.tokens("audio")
+        visual_layout, audio_layout = self.visual.layout("visual"), self.audio.layout("audio")
         layout = Layout(
             frames=frames,
             pairs=tuple(
                 PairLayout(
                     visual_width=None if v is None else self.visual.widths[v],
                     audio_width=None if a is None else self.audio.widths[a],
+                    visual_tokens=None if v is None else visual_tokens[v],
+                    audio_tokens=None if a is None else audio_tokens[a],
                 )
                 for v, a in self._steps
             ),
-            visual_width=self.visual.layout.width,
-            audio_width=self.audio.layout.width,
+            visual_width=visual_layout.width,
+            audio_width=audio_layout.width,
         )
         self.tuner = tuner(layout=layout)
-        self.head = head(visual=self.visual.layout, audio=self.audio.layout, frames=frames)
+        self.encoders.requires_grad_(self.tuner.unfreezes)
+        if self.compute.precision != "fp32" and not self.tuner.unfreezes:
+            for encoder in self.encoders.children():
+                cast(Backbone, encoder).lower_precision(DTYPES[self.compute.precision])
+        if self.compute.compile:
+            for encoder in self.encoders.children():
+                _compile_blocks(cast(Backbone, encoder))
+        self.head = head(visual=visual_layout, audio=audio_layout, frames=frames, names=self.names)
         self.train(self.training)
 
     @property
@@ -99,6 +134,7 @@ class TwoStream(nn.Module):
         visual_ends, audio_ends = self.visual.stage_ends(), self.audio.stage_ends()
         visual_stages: list[Tensor] = []
         audio_stages: list[Tensor] = []
+        state: Any = None
         with torch.set_grad_enabled(wants_grad and start == 0):
             z_v, z_a = self.visual.embed(visual), self.audio.embed(audio)
         for index, (v, a) in enumerate(self._steps):
@@ -109,16 +145,48 @@ class TwoStream(nn.Module):
                     audio=None if a is None else self.audio.blocks[a],
                     shared=self.shared and v == a,
                 )
-                z_v, z_a = self.tuner.step(pair, z_v, z_a)
-                z_v = _end_of_block(self.visual, v, visual_ends, z_v, visual_stages)
-                z_a = _end_of_block(self.audio, a, audio_ends, z_a, audio_stages)
+                out_v, out_a = self._step(pair, z_v, z_a)
+            state = self.tuner.read(pair, out_v, out_a, state)
+            with torch.set_grad_enabled(wants_grad and index >= start):
+                z_v = _end_of_block(self.visual, v, visual_ends, out_v, visual_stages)
+                z_a = _end_of_block(self.audio, a, audio_ends, out_a, audio_stages)
         with torch.set_grad_enabled(wants_grad and start < len(self._steps)):
-            return self.visual.features(visual_stages), self.audio.features(audio_stages)
+            features_v = self.visual.features(visual_stages, "visual")
+            features_a = self.audio.features(audio_stages, "audio")
+        return self.tuner.adapt(features_v, features_a, state)
+
+    @torch.no_grad()
+    def encode_plainly(self, visual: Tensor) -> Features:
+        """Run the visual encoder alone, without tuner and without autograd: (BT, 3, H, W) -> features."""
+        tokens, ends = self.visual.embed(visual), self.visual.stage_ends()
+        stages: list[Tensor] = []
+        for index, block in enumerate(self.visual.blocks):
+            tokens, _ = Tuner.walk(Pair(index=index, visual=block, audio=None), tokens, tokens)
+            tokens = _end_of_block(self.visual, index, ends, tokens, stages)
+        return self.visual.features(stages, "visual")
+
+    def _step(self, pair: Pair, visual: Tensor, audio: Tensor) -> tuple[Tensor, Tensor]:
+        """The tuner's step, kept whole or by its inputs only."""
+        if self.compute.checkpointing != "block":
+            return self.tuner.step(pair, visual, audio)
+        out: tuple[Tensor, Tensor] = recompute_step(partial(self.tuner.step, pair), visual, audio, module=self.tuner)
+        return out
 
     def forward(self, batch: Batch) -> Output:
         """Predict for a batch with ``visual`` (B, T, 3, H, W) and ``audio`` (B, T, ...)."""
-        visual, audio = self.encode(batch["visual"].flatten(0, 1), batch["audio"].flatten(0, 1))
-        return Output(predictions=self.head(visual, audio, batch), visual=visual, audio=audio)
+        lower = self.compute.precision != "fp32"
+        dtype = DTYPES[self.compute.precision] if lower else None
+        with (
+            torch.autocast(batch["visual"].device.type, dtype=dtype, enabled=lower),
+            recompute_hidden_layers(self.compute.checkpointing == "mlp"),
+        ):
+            visual, audio = self.encode(batch["visual"].flatten(0, 1), batch["audio"].flatten(0, 1))
+            if "negative" in batch:
+                batch = {**batch, "negative_features": self.encode_plainly(batch["negative"].flatten(0, 1))}
+            predictions = self.head(visual, audio, batch)
+        return Output(
+            predictions={name: _as_float(value) for name, value in predictions.items()}, visual=visual, audio=audio
+        )
 
     def losses(self, output: Output, batch: Batch) -> dict[str, Tensor]:
         """The task's losses and the tuner's, by name; training minimises their sum (Eq. 11)."""
@@ -127,11 +195,43 @@ class TwoStream(nn.Module):
             **self.tuner.auxiliary_losses(output.visual, output.audio),
         }
 
+    def prompts_state(self) -> dict[str, Tensor]:
+        """The tuner's tensors by name, with the encoders' (``encoders.*``) if the tuner trains them."""
+        state: dict[str, Tensor] = dict(self.tuner.state_dict())
+        if self.tuner.unfreezes:
+            state |= self.encoders.state_dict(prefix="encoders.")
+        return state
+
+    def load_prompts_state(self, state: Mapping[str, Tensor]) -> None:
+        """Load what ``prompts_state`` gave."""
+        inside = {name: tensor for name, tensor in state.items() if name.startswith("encoders.")}
+        if self.tuner.unfreezes:
+            self.encoders.load_state_dict({name.removeprefix("encoders."): t for name, t in inside.items()})
+            state = {name: tensor for name, tensor in state.items() if name not in inside}
+        self.tuner.load_state_dict(state)
+
+    def additional_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
+        """Trained parameters attached to the encoders' blocks: the tuner's, or the encoders themselves."""
+        if self.tuner.unfreezes:
+            yield from self.encoders.named_parameters(prefix="encoders")
+        yield from self.tuner.additional_parameters()
+
     def trained(self) -> Iterator[tuple[str, nn.Parameter]]:
         """Parameters that train, with names ``tuner.*`` and ``head.*``."""
         for name, parameter in self.named_parameters():
             if parameter.requires_grad:
                 yield name, parameter
+
+
+def _compile_blocks(encoder: Backbone) -> None:
+    """Compile both branches of every block; blocks of equal shape share the compiled code."""
+    for block in encoder.blocks:
+        for branch in ("attention", "feedforward"):
+            setattr(block, branch, torch.compile(getattr(block, branch), dynamic=False))
+
+
+def _as_float(tensor: Tensor) -> Tensor:
+    return tensor.float() if tensor.dtype in (torch.bfloat16, torch.float16) else tensor
 
 
 def _end_of_block(

@@ -1,15 +1,26 @@
 """Swin-V2 as a backbone: any of timm's, by name, or a given instance."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
 import timm
+import torch
 from timm.models.swin_transformer_v2 import SwinTransformerV2
-from torch import Tensor
+from torch import Tensor, nn
 
 from copl_core.api import ConfigError
-from copl_core.contracts import Backbone, FeatureLayout, Features, ImageSpec, InputSpec, SpectrogramSpec
+from copl_core.contracts import (
+    Backbone,
+    FeatureLayout,
+    Features,
+    ImageSpec,
+    InputSpec,
+    Modality,
+    SpectrogramSpec,
+    weights_source,
+)
 from copl_swin.attention import SwinBlock
 from copl_swin.weights import load_from_file, load_from_hub
 
@@ -27,12 +38,25 @@ class TimmSwin(Backbone):
         self.input_spec = InputSpec(image=image, audio=SpectrogramSpec(frames=image.height, mel_bins=image.width))
         self.stages = tuple(len(stage.blocks) for stage in encoder.layers)
         self.blocks = [SwinBlock(block) for stage in encoder.layers for block in stage.blocks]
-        self.layout = FeatureLayout(
+        self._layout = FeatureLayout(
             width=encoder.num_features,
             pyramid=tuple((stage.blocks[0].dim, *stage.output_resolution) for stage in encoder.layers),
         )
         # Block index -> the stage whose patch merging follows it.
         self._merging = {end: stage for stage, end in enumerate(sorted(self.stage_ends())[:-1], start=1)}
+
+    def tokens(self, modality: Modality) -> tuple[int, ...]:
+        """The same for both modalities."""
+        return tuple(math.prod(handle.block.input_resolution) for handle in self.blocks)
+
+    def layout(self, modality: Modality) -> FeatureLayout:
+        """The same for both modalities."""
+        return self._layout
+
+    def lower_precision(self, dtype: torch.dtype, keep: Collection[nn.Module] = ()) -> None:
+        """All linear layers but those of the position bias, which reaches 16."""
+        exact = [layer for handle in self.blocks for layer in handle.block.attn.cpb_mlp]
+        super().lower_precision(dtype, [*keep, *exact])
 
     def embed(self, x: Tensor) -> Tensor:
         """Patch embedding (BT, 3, H, W) -> (BT, N, d_0)."""
@@ -46,12 +70,12 @@ class TimmSwin(Backbone):
         grid = tokens.unflatten(1, self.encoder.layers[stage - 1].output_resolution)
         return self.encoder.layers[stage].downsample(grid).flatten(1, 2)
 
-    def features(self, stage_tokens: Sequence[Tensor]) -> Features:
+    def features(self, stage_tokens: Sequence[Tensor], modality: Modality) -> Features:
         """Stage outputs before merging as maps, the last after the final norm; pooled is its mean over tokens."""
         tokens = self.encoder.norm(stage_tokens[-1])
         maps = [
             item.transpose(1, 2).unflatten(2, (height, width))
-            for item, (_, height, width) in zip([*stage_tokens[:-1], tokens], self.layout.pyramid, strict=True)
+            for item, (_, height, width) in zip([*stage_tokens[:-1], tokens], self._layout.pyramid, strict=True)
         ]
         return Features(pooled=tokens.mean(dim=1), tokens=tokens, pyramid=tuple(maps))
 
@@ -72,12 +96,17 @@ class Swin(TimmSwin):
         super().__init__(encoder=encoder, image=image)
         self.model = model
         self.weights = weights
+        classes = config["num_classes"]
+        self.published_parameters = sum(p.numel() for p in encoder.parameters()) + (encoder.num_features + 1) * classes
 
     def identity(self) -> dict[str, Any]:
         """Timm name, tag and weight source; of a local file only its name."""
-        source = self.weights if self.weights in ("timm", "none") else f"file:{Path(self.weights).name}"
         config = self.encoder.pretrained_cfg
-        return {"architecture": config["architecture"], "tag": config.get("tag", ""), "weights": source}
+        return {
+            "architecture": config["architecture"],
+            "tag": config.get("tag", ""),
+            "weights": weights_source(self.weights),
+        }
 
     def load_pretrained(self) -> None:
         """Load the weights named by ``weights``.

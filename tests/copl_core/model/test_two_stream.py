@@ -4,59 +4,17 @@ from functools import partial
 
 import pytest
 import torch
-from torch import nn
 
-from copl_core.contracts import Head, Tuner
+from copl_core.contracts import Tuner
 from copl_core.model import TwoStream
-from copl_fusion.mappers import Bottleneck
-from copl_losses.consistency import Consistency
-from copl_prompts.bank import PromptBank
 from copl_prompts.copl import CoPL
 from copl_prompts.frozen import Frozen
-from copl_prompts.interaction import InteractionPrompts
-from copl_prompts.modal import FramePrompts, GlobalPrompts
-from helpers import randomize, tiny_swin
-
-T = 2
-
-
-class PooledHead(Head):
-    """Two logits from both pooled features."""
-
-    def __init__(self, *, visual, audio, frames):
-        super().__init__(visual=visual, audio=audio, frames=frames)
-        self.classify = nn.Linear(visual.width + audio.width, 2)
-
-    def forward(self, visual, audio, batch):
-        return {"logits": self.classify(torch.cat([visual.pooled, audio.pooled], -1)).unflatten(0, (-1, self.frames))}
-
-    def losses(self, predictions, batch):
-        return {"loss_task": (predictions["logits"] ** 2).mean()}
-
-
-PROMPTS = {
-    "global": partial(GlobalPrompts, length=3),
-    "frame": FramePrompts,
-    "interaction": partial(
-        InteractionPrompts, length=2, last=2, bank=partial(PromptBank, size=4), mapper=partial(Bottleneck, width=3)
-    ),
-}
-
-
-def model(tuner=None, *, audio=None, depths=(2, 2)) -> TwoStream:
-    tuner = tuner or partial(CoPL, prompts=PROMPTS, losses={"consistency": partial(Consistency, weight=0.5)})
-    built = TwoStream(visual=tiny_swin(depths=depths), audio=audio, tuner=tuner, head=PooledHead, frames=T)
-    randomize(built.tuner, std=0.3)
-    return built
-
-
-def batch(clips: int = 2) -> dict:
-    generator = torch.Generator().manual_seed(4)
-    return {name: torch.randn(clips, T, 3, 32, 32, generator=generator) for name in ("visual", "audio")}
+from helpers import tiny_swin
+from model_parts import PROMPTS, PooledHead, T, batch, build
 
 
 def test_frozen_equals_timms_features():
-    net, data = model(Frozen), batch()
+    net, data = build(Frozen), batch()
     output = net(data)
     for features, name in ((output.visual, "visual"), (output.audio, "audio")):
         expected = net.visual.encoder.forward_features(data[name].flatten(0, 1)).flatten(1, 2)
@@ -64,8 +22,8 @@ def test_frozen_equals_timms_features():
 
 
 def test_shared_encoder_in_one_batch_equals_two_separate_encoders():
-    joint = model()
-    separate = model(audio=tiny_swin())
+    joint = build()
+    separate = build(audio=tiny_swin())
     separate.tuner.load_state_dict(joint.tuner.state_dict())
     separate.head.load_state_dict(joint.head.state_dict())
     data = batch()
@@ -82,7 +40,7 @@ def test_shared_encoder_in_one_batch_equals_two_separate_encoders():
 
 
 def test_only_tuner_and_head_train_and_all_of_them_get_a_gradient():
-    net, data = model(), batch()
+    net, data = build(), batch()
     sum(net.losses(net(data), data).values()).backward()
     names = {name for name, _ in net.trained()}
     assert {name.split(".")[0] for name in names} == {"tuner", "head"}
@@ -91,14 +49,14 @@ def test_only_tuner_and_head_train_and_all_of_them_get_a_gradient():
 
 
 def test_encoders_stay_in_evaluation_mode():
-    net = model().train()
+    net = build().train()
     assert net.head.training
     assert net.tuner.training
     assert not any(module.training for module in net.encoders.modules())
 
 
 def test_eq11_adds_the_consistency_loss_to_the_tasks():
-    net, data = model(), batch()
+    net, data = build(), batch()
     output = net(data)
     losses = net.losses(output, data)
     distance = ((output.visual.pooled - output.audio.pooled) ** 2).mean()
@@ -110,7 +68,7 @@ def test_eq11_adds_the_consistency_loss_to_the_tasks():
 
 def test_blocks_before_the_first_prompt_keep_no_graph():
     late = partial(CoPL, prompts=PROMPTS, first_block=3)
-    net, data = model(late), batch()
+    net, data = build(late), batch()
     graphs = []
     step = net.tuner.step
     net.tuner.step = lambda pair, v, a: (graphs.append(v.requires_grad), step(pair, v, a))[1]
@@ -121,7 +79,7 @@ def test_blocks_before_the_first_prompt_keep_no_graph():
 
 
 def test_a_frozen_tuner_saves_nothing_for_the_backward_pass():
-    net, data = model(Frozen), batch()
+    net, data = build(Frozen), batch()
     saved = []
     with torch.autograd.graph.saved_tensors_hooks(lambda t: (saved.append(t.shape), t)[1], lambda t: t):
         visual, audio = net.encode(data["visual"].flatten(0, 1), data["audio"].flatten(0, 1))
@@ -131,7 +89,7 @@ def test_a_frozen_tuner_saves_nothing_for_the_backward_pass():
 
 
 def test_encoders_of_unequal_depth_walk_in_lockstep():
-    net = model(audio=tiny_swin(depths=(1, 1), seed=9))
+    net = build(audio=tiny_swin(depths=(1, 1), seed=9))
     data = batch()
     plain = TwoStream(visual=net.visual, audio=net.audio, tuner=Tuner, head=PooledHead, frames=T)(data)
     for encoder, name, features in ((net.visual, "visual", plain.visual), (net.audio, "audio", plain.audio)):
@@ -145,6 +103,19 @@ def test_sound_reaches_the_visual_features_only_through_interaction_prompts():
     data = batch()
     other = {**data, "audio": data["audio"] + 1.0}
     for names, crosses in ((["global", "frame"], False), (["interaction"], True)):
-        net = model(partial(CoPL, prompts={name: PROMPTS[name] for name in names}))
+        net = build(partial(CoPL, prompts={name: PROMPTS[name] for name in names}))
         same = torch.equal(net(data).visual.pooled, net(other).visual.pooled)
         assert same is not crosses
+
+
+def test_negative_frames_are_encoded_without_tuner_and_without_autograd():
+    net, data = build(), batch()
+    data["negative"] = data["visual"].flip(0)
+    seen = {}
+    forward = net.head.forward
+    net.head.forward = lambda v, a, given: (seen.update(given), forward(v, a, given))[1]
+    net(data)
+    expected = net.visual.encoder.forward_features(data["negative"].flatten(0, 1)).flatten(1, 2)
+    assert torch.allclose(seen["negative_features"].tokens, expected, atol=1e-5)
+    assert not seen["negative_features"].tokens.requires_grad
+    assert "negative_features" not in data

@@ -1,11 +1,13 @@
 """Prompts as keys and values against the literal block: concatenate, run everything, drop the prompt rows."""
 
+from functools import partial
+
 import pytest
 import torch
-import torch.nn.functional as F
-from timm.models.swin_transformer_v2 import SwinTransformerV2Block, window_partition, window_reverse
 
 from helpers import tiny_swin
+from literal_swin import LiteralCoPL, literal_block
+from model_parts import PROMPTS, batch, build
 
 # (input size, window, pair of blocks with and without shift, prompts): windows that tile, that must be padded
 # (10x10 tokens by windows of 4), and one that covers the map.
@@ -15,52 +17,6 @@ CASES = [
     pytest.param(32, 8, 1, id="one-window"),
     pytest.param(48, 6, 40, id="more-prompts-than-tokens"),
 ]
-
-
-def literal_block(block: SwinTransformerV2Block, tokens: torch.Tensor, prompts: torch.Tensor) -> torch.Tensor:
-    """Append the frame's prompts to each of its windows, run the whole block on all rows, keep the token rows.
-
-    Residuals, norms and feed-forward run on the prompt rows too, as in the paper's ``T([Z, M])``.
-    """
-    items, _, channels = tokens.shape
-    height, width = block.input_resolution
-    area = block.window_area
-    grid = tokens.view(items, height, width, channels)
-    shift_h, shift_w = block.shift_size
-
-    def to_windows(x: torch.Tensor) -> torch.Tensor:
-        x = torch.roll(x, (-shift_h, -shift_w), (1, 2))
-        x = F.pad(x, (0, 0, 0, -width % block.window_size[1], 0, -height % block.window_size[0]))
-        return window_partition(x, block.window_size).reshape(items, -1, area, channels)
-
-    windows = to_windows(grid)
-    count = windows.shape[1]
-    per_window = prompts.expand(items, -1, -1).unsqueeze(1).expand(-1, count, -1, -1)
-    rows = torch.cat([windows, per_window], dim=2)  # (BT, W, n + P, d)
-    total = rows.shape[2]
-
-    attn = block.attn
-    heads = attn.num_heads
-    bias = torch.cat([attn.q_bias, torch.zeros_like(attn.q_bias), attn.v_bias])
-    q, k, v = F.linear(rows, attn.qkv.weight, bias).reshape(items, count, total, 3, heads, -1).permute(3, 0, 1, 4, 2, 5)
-    q, k = q / q.norm(dim=-1, keepdim=True).clamp_min(1e-12), k / k.norm(dim=-1, keepdim=True).clamp_min(1e-12)
-    logits = torch.einsum("bwhqc,bwhkc->bwhqk", q, k) * attn.logit_scale.clamp(max=4.605170185988092).exp()
-    table = 16 * torch.sigmoid(attn.cpb_mlp(attn.relative_coords_table)).view(-1, heads)
-    position = torch.zeros(heads, total, total, dtype=tokens.dtype)
-    position[:, :area, :area] = table[attn.relative_position_index.flatten()].view(area, area, heads).permute(2, 0, 1)
-    mask = torch.zeros(count, total, total, dtype=tokens.dtype)
-    if block.attn_mask is not None:
-        mask[:, :area, :area] = block.attn_mask
-    weights = (logits + position + mask[:, None]).softmax(-1)
-    mixed = torch.einsum("bwhqk,bwhkc->bwqhc", weights, v).flatten(3)
-    attended = block.norm1(attn.proj(mixed))
-    # Residual of the token rows in their own place; prompt rows keep theirs and are dropped at the end.
-    rows = rows + attended
-    rows = rows + block.norm2(block.mlp(rows))
-    kept = rows[:, :, :area].reshape(-1, *block.window_size, channels)
-    padded = (height + -height % block.window_size[0], width + -width % block.window_size[1])
-    grid = window_reverse(kept, block.window_size, padded)[:, :height, :width]
-    return torch.roll(grid, (shift_h, shift_w), (1, 2)).reshape(items, -1, channels)
 
 
 def run_both(size: int, window: int, length: int, shifted: int, shared: bool, dtype: torch.dtype):
@@ -115,3 +71,17 @@ def test_prompts_change_every_token():
     plain = backbone.blocks[1].attention(tokens)
     prompted = backbone.blocks[1].attention(tokens, torch.randn(1, 5, 16, dtype=torch.float64))
     assert ((plain - prompted).abs().amax(-1) > 1e-9).all()
+
+
+def test_a_whole_model_equals_the_literal_one():
+    fast, slow, data = build(), build(partial(LiteralCoPL, prompts=PROMPTS)), batch()
+    slow.tuner.load_state_dict(fast.tuner.state_dict())
+    fast.tuner.losses.clear()
+    results = []
+    for net in (fast, slow):
+        visual, audio = net.encode(data["visual"].flatten(0, 1), data["audio"].flatten(0, 1))
+        ((visual.pooled * audio.pooled).sum()).backward()
+        results.append((visual.pooled.detach(), torch.cat([p.grad.flatten() for p in net.tuner.parameters()])))
+    (ours, ours_gradient), (literal, literal_gradient) = results
+    assert (ours - literal).abs().max() < 1e-4
+    assert (ours_gradient - literal_gradient).norm() / literal_gradient.norm() < 1e-4
