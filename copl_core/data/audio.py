@@ -1,10 +1,11 @@
 """Sound: from a file to the segments an encoder eats."""
 
 import math
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 import torch
@@ -13,6 +14,7 @@ from torch.nn import functional
 
 from copl_core.api import ConfigError, DataError
 from copl_core.contracts import AudioSpec, SpectrogramSpec, WaveformSpec
+from copl_core.data.stages import stage
 
 Downmix = Literal["mean", "channel0"]
 
@@ -20,6 +22,7 @@ Downmix = Literal["mean", "channel0"]
 MARGIN = 0.1
 #: Seconds of one analysis window of the spectrogram (Kaldi's default).
 WINDOW = 0.025
+_HINT = "re-extract or re-download this file"
 # Sizes a streaming writer leaves in the header where it doesn't know the length.
 _UNKNOWN_LENGTHS = (0, 0x7FFFFFFF, 0xFFFFFFFF)
 
@@ -61,6 +64,7 @@ class AudioRecipe:
             raise ConfigError(f"audio.downmix is {self.downmix!r}: must be one of {', '.join(get_args(Downmix))}")
 
 
+@stage("sound")
 def read_wav(path: str | PathLike[str], downmix: Downmix = "mean") -> tuple[Tensor, int]:
     """Read a sound file as one channel.
 
@@ -76,23 +80,32 @@ def read_wav(path: str | PathLike[str], downmix: Downmix = "mean") -> tuple[Tens
     """
     import soundfile
 
-    hint = "re-extract or re-download this file"
     path = Path(path)
-    if not path.is_file():
-        raise DataError(f"cannot read audio {path}: no such file; {hint}")
-    try:
-        samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
-        shortage = _missing_bytes(path)
-    except (OSError, RuntimeError) as error:
-        raise DataError(f"cannot read audio {path}: {_reason(error)}; {hint}") from error
-    if shortage:
-        raise DataError(f"cannot read audio {path}: the file is cut short by {shortage} bytes; {hint}")
+    samples, rate = _reading(path, lambda: soundfile.read(path, dtype="float32", always_2d=True))
     if not len(samples):
-        raise DataError(f"cannot read audio {path}: it holds no samples; {hint}")
+        raise DataError(f"cannot read audio {path}: it holds no samples; {_HINT}")
     if not np.isfinite(samples).all():
-        raise DataError(f"cannot read audio {path}: it holds samples that are no numbers; {hint}")
+        raise DataError(f"cannot read audio {path}: it holds samples that are no numbers; {_HINT}")
     waveform = samples.mean(axis=1) if downmix == "mean" else samples[:, 0].copy()
     return torch.from_numpy(waveform), int(rate)
+
+
+def check_wav(path: str | PathLike[str]) -> float:
+    """Look at the header of a sound file.
+
+    Returns:
+        Its duration in seconds.
+
+    Raises:
+        DataError: The file is missing, damaged as far as the header shows, cut short or holds no samples.
+    """
+    import soundfile
+
+    path = Path(path)
+    info = _reading(path, lambda: soundfile.info(path))
+    if not info.frames:
+        raise DataError(f"cannot read audio {path}: it holds no samples; {_HINT}")
+    return float(info.duration)
 
 
 def segment_starts(samples: int, rate: int, seconds: float, segments: int) -> list[int]:
@@ -127,7 +140,7 @@ def log_mel(waveform: Tensor, recipe: AudioRecipe, spec: SpectrogramSpec) -> Ten
         spec: Size: the time axis is cut, or padded with zeros at its end.
 
     Returns:
-        (channels, frames, mel_bins) float32, one channel repeated.
+        (channels, frames, mel_bins) float32, one channel repeated: a view of it, not copies.
 
     Raises:
         ValueError: The waveform is shorter than one window.
@@ -148,10 +161,19 @@ def log_mel(waveform: Tensor, recipe: AudioRecipe, spec: SpectrogramSpec) -> Ten
     )
     mel = (mel - recipe.mean) / (2 * recipe.std)
     mel = functional.pad(mel, (0, 0, 0, max(0, spec.frames - mel.shape[0])))[: spec.frames]
-    return mel.expand(spec.channels, -1, -1).contiguous()
+    return mel.expand(spec.channels, -1, -1)
 
 
-def audio_segments(waveform: Tensor, rate: int, recipe: AudioRecipe, spec: AudioSpec, segments: int) -> Tensor:
+@stage("spectrograms")
+def audio_segments(
+    waveform: Tensor,
+    rate: int,
+    recipe: AudioRecipe,
+    spec: AudioSpec,
+    segments: int,
+    *,
+    starts: Sequence[float] | None = None,
+) -> Tensor:
     """Cut a file into the segments that go with its frames, in the form an encoder eats.
 
     A file shorter than one segment and its margin is padded with silence at its end first.
@@ -163,33 +185,61 @@ def audio_segments(waveform: Tensor, rate: int, recipe: AudioRecipe, spec: Audio
             and takes only the length from it.
         spec: What the encoder eats.
         segments: T.
+        starts: Seconds at which the T segments begin; one that would go past the end begins so much earlier. None:
+            evenly spread, see ``segment_starts``.
 
     Returns:
-        (T, channels, frames, mel_bins), or (T, samples) for a waveform encoder: each segment padded with zeros at its
-        end or cut to ``spec.samples``.
+        (T, channels, frames, mel_bins), or (T, samples) for a waveform encoder: each segment repeated until it fills
+        ``spec.samples``, and cut there.
     """
     target = spec.sample_rate if isinstance(spec, WaveformSpec) else recipe.sample_rate
-    waveform = _resample(waveform, rate, target)
+    waveform = resample(waveform, rate, target)
     if isinstance(spec, SpectrogramSpec):
         waveform = waveform - waveform.mean()
     window = math.ceil(target * (recipe.seconds + MARGIN))
     waveform = functional.pad(waveform, (0, max(0, window - waveform.shape[0])))
 
-    starts = segment_starts(waveform.shape[0], target, recipe.seconds, segments)
     length = round(target * recipe.seconds)
-    parts = [waveform[start : start + length] for start in starts]
+    if starts is None:
+        begins = segment_starts(waveform.shape[0], target, recipe.seconds, segments)
+    else:
+        begins = [min(round(start * target), waveform.shape[0] - length) for start in starts]
+    parts = [waveform[begin : begin + length] for begin in begins]
     if isinstance(spec, SpectrogramSpec):
-        return torch.stack([log_mel(part, recipe, spec) for part in parts])
-    return torch.stack([functional.pad(part, (0, max(0, spec.samples - length)))[: spec.samples] for part in parts])
+        single = replace(spec, channels=1)
+        mels = torch.stack([log_mel(part, recipe, single) for part in parts])
+        return mels.expand(-1, spec.channels, -1, -1)  # collation copies it in any case
+    # Such encoders are trained on clips of fixed length, and take a short sound for a clip that repeats it (DG-SCT).
+    return torch.stack([part.repeat(math.ceil(spec.samples / length))[: spec.samples] for part in parts])
 
 
-def _resample(waveform: Tensor, rate: int, target: int) -> Tensor:
+def resample(waveform: Tensor, rate: int, target: int) -> Tensor:
+    """A waveform (S,) of ``rate`` Hz at ``target`` Hz."""
     if rate == target:
         return waveform
-    from torchaudio.functional import resample
+    from torchaudio import functional as audio
 
-    resampled: Tensor = resample(waveform, rate, target)
+    resampled: Tensor = audio.resample(waveform, rate, target)
     return resampled
+
+
+def _reading(path: Path, read: Callable[[], Any]) -> Any:
+    """What ``read`` returns.
+
+    Raises:
+        DataError: It can't, or the file is cut short.
+    """
+    if not path.is_file():
+        reason = "it is a folder, not a sound file" if path.is_dir() else "no such file"
+        raise DataError(f"cannot read audio {path}: {reason}; {_HINT}")
+    try:
+        result = read()
+        shortage = _missing_bytes(path)
+    except (OSError, RuntimeError) as error:
+        raise DataError(f"cannot read audio {path}: {_reason(error)}; {_HINT}") from error
+    if shortage:
+        raise DataError(f"cannot read audio {path}: the file is cut short by {shortage} bytes; {_HINT}")
+    return result
 
 
 def _missing_bytes(path: Path) -> int:

@@ -5,10 +5,11 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils.data import get_worker_info
+from torch.utils.data import default_collate, get_worker_info
 
 from copl_core.api import DataError
 from copl_core.contracts import Batch, Sample
+from copl_core.data.stages import stage
 
 
 class DataFailure(dict[str, Any]):
@@ -46,6 +47,7 @@ class GuardedDataset(torch.utils.data.Dataset[Sample]):
             return DataFailure(error)
 
 
+@stage("collate")
 def collate(samples: Sequence[Sample]) -> Batch:
     """Stack samples into a batch.
 
@@ -97,7 +99,9 @@ def _join(key: str, values: list[Any], samples: Sequence[Sample]) -> Any:
                 f"clips {_name(samples[0])} and {_name(sample)} can't share a batch: {key} is "
                 f"{_kind(values[0])} in the first and {_kind(value)} in the second"
             )
-    return torch.stack(values)
+    # Stacks; in a worker right into the memory that it shares with the training process.
+    stacked: Tensor = default_collate(values)
+    return stacked
 
 
 def _kind(value: Any) -> str:

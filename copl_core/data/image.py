@@ -13,6 +13,7 @@ from torch.nn import functional
 
 from copl_core.api import DataError
 from copl_core.contracts import ImageSpec
+from copl_core.data.stages import stage
 
 # What PIL's decoders raise on damaged files; none of them names the file.
 _DECODING = (
@@ -27,6 +28,7 @@ _DECODING = (
 )
 
 
+@stage("pictures")
 def open_image(path: str | PathLike[str]) -> Image.Image:
     """Read and decode an image in the mode it is stored in.
 
@@ -56,11 +58,13 @@ def read_image(path: str | PathLike[str]) -> Image.Image:
     return open_image(path).convert("RGB")
 
 
+@stage("resize")
 def to_input(image: Image.Image | Sequence[Image.Image], spec: ImageSpec) -> Tensor:
-    """Normalise an image and resize it to what an encoder eats.
+    """Resize an image to what an encoder eats and normalise it.
 
     The aspect ratio is not kept. The resize is torch's bicubic on the tensor without antialiasing, as in the field's
-    audio-visual code (LAVISH, AVSBench), not PIL's.
+    audio-visual code (LAVISH, AVSBench), not PIL's. They normalise before they resize, which is the same: weights of
+    the interpolation add up to 1. The other order has less to compute where pictures are large.
 
     Args:
         image: An image, or a sequence of T images of any sizes.
@@ -69,13 +73,15 @@ def to_input(image: Image.Image | Sequence[Image.Image], spec: ImageSpec) -> Ten
     Returns:
         (3, H, W), or (T, 3, H, W) for a sequence; float32.
     """
-    if not isinstance(image, Image.Image):
-        return torch.stack([to_input(one, spec) for one in image])
-    pixels = torch.from_numpy(np.array(image.convert("RGB"))).permute(2, 0, 1).float() / 255
-    mean = torch.tensor(spec.mean).view(3, 1, 1)
-    std = torch.tensor(spec.std).view(3, 1, 1)
-    pixels = (pixels - mean) / std
-    if pixels.shape[1:] != (spec.height, spec.width):
-        size = (spec.height, spec.width)
-        pixels = functional.interpolate(pixels[None], size, mode="bicubic", align_corners=False)[0]
-    return pixels.contiguous()
+    if isinstance(image, Image.Image):
+        return to_input([image], spec)[0]
+    mean = 255 * torch.tensor(spec.mean).view(3, 1, 1)
+    std = 255 * torch.tensor(spec.std).view(3, 1, 1)
+    size = (spec.height, spec.width)
+    result = torch.empty(len(image), 3, *size)
+    for one, target in zip(image, result, strict=True):
+        pixels = torch.from_numpy(np.array(one.convert("RGB"))).permute(2, 0, 1).float()
+        if pixels.shape[1:] != size:
+            pixels = functional.interpolate(pixels[None], size, mode="bicubic", align_corners=False)[0]
+        torch.sub(pixels, mean, out=target).div_(std)
+    return result

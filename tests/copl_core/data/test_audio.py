@@ -111,6 +111,20 @@ def test_short_file_is_padded_with_silence() -> None:
     assert audio_segments(noise(1), 16000, recipe, spec, 2).isfinite().all()
 
 
+def test_segments_may_begin_at_given_times() -> None:
+    wave = noise(80000) + 0.3
+    recipe, spec = AudioRecipe(seconds=1.0, **S4), SpectrogramSpec(frames=98, mel_bins=64)
+
+    result = audio_segments(wave, 16000, recipe, spec, 3, starts=[0.5, 3.25, 4.75])
+
+    centred = wave - wave.mean()
+    for segment, start in zip(result, [8000, 52000, 64000], strict=True):  # the last one ends with the file
+        torch.testing.assert_close(segment, log_mel(centred[start : start + 16000], recipe, spec))
+    heard = audio_segments(wave, 16000, recipe, WaveformSpec(sample_rate=16000, samples=16000), 2, starts=[1, 2])
+    assert torch.equal(heard, wave[16000:48000].view(2, -1))
+    assert audio_segments(noise(100), 16000, recipe, spec, 2, starts=[0, 50]).isfinite().all()
+
+
 def test_another_rate_is_resampled() -> None:
     def tone(rate: int) -> torch.Tensor:
         return 0.3 * torch.sin(2 * torch.pi * 440 * torch.arange(5 * rate) / rate)
@@ -123,17 +137,17 @@ def test_another_rate_is_resampled() -> None:
     assert torch.equal(a[0, 0, 5].argmax(), b[0, 0, 5].argmax())
 
 
-@pytest.mark.parametrize("samples", [8000, 20000])
-def test_waveform_encoder_gets_the_same_segments(samples: int) -> None:
+@pytest.mark.parametrize("samples", [8000, 16000, 40000])
+def test_waveform_encoder_gets_the_same_segments_repeated_to_its_length(samples: int) -> None:
     wave = noise(80000) + 0.1
     recipe, spec = AudioRecipe(seconds=1.0, **S4), WaveformSpec(sample_rate=16000, samples=samples)
 
     result = audio_segments(wave, 16000, recipe, spec, 5)
 
     assert result.shape == (5, samples)
-    real = min(samples, 16000)
-    assert torch.equal(result[1, :real], wave[15600 : 15600 + real])
-    assert not result[1, real:].any()
+    for segment, start in zip(result, [0, 15600, 31200, 46800, 62400], strict=True):
+        second = wave[start : start + 16000]
+        assert torch.equal(segment, torch.cat([second, second, second])[:samples])
 
 
 def test_waveform_encoder_has_its_own_rate() -> None:

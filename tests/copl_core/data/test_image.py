@@ -50,7 +50,18 @@ def test_resize_is_bicubic_without_antialias() -> None:
 
     pixels = (np.asarray(image) / 255 - MEAN) / STD
     expected = np.einsum("ih,jw,hwc->cij", cubic_matrix(28, 12), cubic_matrix(14, 20), pixels)
-    np.testing.assert_allclose(result.numpy(), expected, atol=1e-4)
+    np.testing.assert_allclose(result.numpy(), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("size", [(224, 224), (360, 640), (48, 64)])
+def test_result_is_that_of_normalising_first(size: tuple[int, int]) -> None:
+    image = noise(*size)
+
+    result = to_input([image, image], ImageSpec(height=192, width=192))
+
+    pixels = torch.tensor((np.asarray(image) / 255 - MEAN) / STD).float().permute(2, 0, 1)[None]
+    expected = torch.nn.functional.interpolate(pixels, (192, 192), mode="bicubic", align_corners=False)
+    torch.testing.assert_close(result, expected.expand(2, -1, -1, -1), atol=1e-5, rtol=0)
 
 
 def test_list_is_stacked_whatever_the_sizes() -> None:
