@@ -2,18 +2,17 @@
 
 from collections.abc import Sequence
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from copl_avs.fusion import DilatedSum, FeatureFusionBlock
-from copl_avs.masks import check_size
+from copl_avs.masks import STRIDE, check_size
 from copl_avs.tpavi import Tpavi
 from copl_core.api import ConfigError
 from copl_core.contracts import Batch, FeatureLayout, Features, Head, Predictions
 
 SCALES = 4
-#: Pixels of the prediction to one cell of the coarsest scale.
-STRIDE = 32
 
 
 class AvsDecoder(Head):
@@ -38,6 +37,8 @@ class AvsDecoder(Head):
         standardize_audio: Standardise the pooled sound per feature, with running statistics and nothing trained, before
             its projection. The published decoder does not; on frozen features, which differ little from their common
             mean, it shortens training by far.
+        matching_weight: lambda of AVSBench's audio-visual matching loss (its Eq. 5), which draws what is seen under the
+            predicted mask to the sound of the frame at every scale with TPAVI; 0.5 on MS3, unused (0) on S4.
     """
 
     def __init__(
@@ -52,10 +53,14 @@ class AvsDecoder(Head):
         audio_width: int = 128,
         tpavi_stages: Sequence[int] = (0, 1, 2, 3),
         standardize_audio: bool = False,
+        matching_weight: float = 0.0,
     ) -> None:
         super().__init__(visual=visual, audio=audio, frames=frames)
         _check(output_size, channels, widths, audio_width, tpavi_stages)
+        if matching_weight < 0 or (matching_weight and not tpavi_stages):
+            raise ConfigError(f"head.matching_weight is {matching_weight}: must be at least 0, and 0 without TPAVI")
         self.output_size = output_size
+        self.matching_weight = matching_weight
         self.sizes = tuple(output_size // STRIDE * 2**step for step in range(SCALES - 1, -1, -1))
         self.sources = tuple(max(0, len(visual.pyramid) - SCALES + scale) for scale in range(SCALES))
 
@@ -85,20 +90,28 @@ class AvsDecoder(Head):
 
         Returns:
             ``logits`` (B, T, 1, S, S); in training (V, 1, S, S), of the V frames that have a mask: after TPAVI frames
-            no longer meet, and no loss reads the others (S4 has masks for one frame in five).
+            no longer meet, and no loss reads the others (S4 has masks for one frame in five). With a matching loss
+            also ``map<i>`` (V, C, H_i, W_i) and ``sound<i>`` (V, C) of the scales with TPAVI.
         """
         sound = None if self.audio_projection is None else self.audio_projection(self.audio_norm(audio.pooled))
         maps = [self._scale(scale, visual.pyramid[self.sources[scale]], sound) for scale in range(SCALES)]
+        matched: Predictions = {}
         if self.training:
-            maps = [x[batch["mask_valid"].flatten()] for x in maps]
+            valid = batch["mask_valid"].flatten()
+            maps = [x[valid] for x in maps]
+            if self.matching_weight:
+                for scale, tpavi in self.tpavi.items():
+                    # Rectified: the in-place ReLU of the original's fusion overwrites the maps its loss reads.
+                    matched[f"map{scale}"] = maps[int(scale)].relu()
+                    matched[f"sound{scale}"] = tpavi.align(sound)[valid]
         path: Tensor = self.fusion[-1](maps[-1])
         for fusion, lateral in zip(reversed(self.fusion[:-1]), reversed(maps[:-1]), strict=True):
             path = fusion(path, lateral)
         logits: Tensor = self.mask(path)
-        return {"logits": logits if self.training else self._by_clip(logits)}
+        return {"logits": logits if self.training else self._by_clip(logits), **matched}
 
     def losses(self, predictions: Predictions, batch: Batch) -> dict[str, Tensor]:
-        """Binary cross-entropy, averaged over the pixels of the frames that have a mask (S4 training: the first).
+        """Binary cross-entropy, averaged over the pixels of the frames that have a mask, and the matching loss.
 
         Args:
             predictions: ``logits`` as ``forward`` gives them.
@@ -115,7 +128,12 @@ class AvsDecoder(Head):
         logits, mask = logits.float(), mask[valid].float()
         if not len(logits):
             return {"loss_mask": logits.sum()}
-        return {"loss_mask": functional.binary_cross_entropy_with_logits(logits, mask)}
+        losses = {"loss_mask": functional.binary_cross_entropy_with_logits(logits, mask)}
+        scales = [name.removeprefix("map") for name in predictions if name.startswith("map")]
+        if scales:
+            distances = [matching(predictions[f"map{s}"], predictions[f"sound{s}"], logits) for s in scales]
+            losses["loss_matching"] = self.matching_weight * torch.stack(distances).mean()
+        return losses
 
     def _scale(self, scale: int, source: Tensor, sound: Tensor | None) -> Tensor:
         """One scale up to TPAVI: map (BT, d_s, H_s, W_s), sound (BT, audio_width) -> (BT, channels, size, size)."""
@@ -131,6 +149,22 @@ class AvsDecoder(Head):
     def _by_clip(self, x: Tensor) -> Tensor:
         """(BT, ...) -> (B, T, ...)."""
         return x.reshape(-1, self.frames, *x.shape[1:])
+
+
+def matching(visual: Tensor, sound: Tensor, logits: Tensor) -> Tensor:
+    """How far what is seen under the mask lies from the sound: KL divergence of their softmaxes (AVSBench's Eq. 5).
+
+    Args:
+        visual: (V, C, H, W) a map.
+        sound: (V, C).
+        logits: (V, 1, S, S) of the mask.
+
+    Returns:
+        Scalar, summed over the V frames as in the original.
+    """
+    mask = functional.adaptive_avg_pool2d(logits, visual.shape[-2:]).sigmoid()
+    seen = (visual.float() * mask).mean(dim=(2, 3))
+    return functional.kl_div(seen.log_softmax(dim=-1), sound.float().softmax(dim=-1), reduction="sum")
 
 
 def _check(

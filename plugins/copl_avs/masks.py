@@ -10,6 +10,10 @@ from torch import Tensor
 from copl_core.api import DataError
 from copl_core.data import open_image
 
+#: Predictions are so many pixels high and wide, or a multiple of it: the head's coarsest of four scales has one cell
+#: for each.
+STRIDE = 32
+
 
 def read_mask(path: str | PathLike[str]) -> Tensor:
     """Read a mask: any pixel that is not black belongs to the object, whatever mode the file is stored in.
@@ -46,7 +50,22 @@ def check_size(logits: Tensor, mask: Tensor) -> None:
     """
     if logits.shape[-2:] != mask.shape[-2:]:
         height, width = mask.shape[-2:]
-        raise DataError(
-            f"masks are {height}x{width} but the head predicts {logits.shape[-2]}x{logits.shape[-1]}: "
-            f"set task.head.output_size to {height if height == width else 'the size of square masks'}"
-        )
+        raise DataError(size_mismatch((width, height), logits.shape[-1]))
+
+
+def size_mismatch(size: tuple[int, int], predicted: int) -> str:
+    """What to tell and to do about masks of another size than the prediction.
+
+    Args:
+        size: Width and height of the masks.
+        predicted: Height and width of the prediction, see ``AvsDecoder``.
+    """
+    width, height = size
+    if width == height and width % STRIDE == 0:
+        remedy = f"set task.head.output_size to {width}"
+    else:
+        near = max(1, round(max(size) / STRIDE)) * STRIDE
+        remedy = f"scale them to {near}x{near}, as predictions are squares of a multiple of {STRIDE} pixels"
+        if near != predicted:
+            remedy += f", and set task.head.output_size to {near}"
+    return f"masks are {width}x{height} but the head predicts {predicted}x{predicted}: {remedy}"

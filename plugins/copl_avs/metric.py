@@ -9,7 +9,7 @@ from torch import Tensor
 from copl_avs.masks import check_size
 from copl_avs.scores import THRESHOLDS, f_curve, frame_iou
 from copl_core.api import ConfigError
-from copl_core.contracts import Batch, Metric, Predictions
+from copl_core.contracts import Batch, Breakdown, Metric, Predictions
 
 
 class SegmentationMetric(Metric):
@@ -31,16 +31,16 @@ class SegmentationMetric(Metric):
             raise ConfigError(f"metric.compat_batch is {compat_batch}: must be at least 1")
         self.compat_batch = compat_batch
 
-    def measure(self, predictions: Predictions, batch: Batch) -> list[dict[str, Tensor]]:
+    def measure(self, predictions: Predictions, batch: Batch) -> list[dict[str, Any]]:
         """Measure each clip.
 
         Args:
             predictions: ``logits`` (B, T, 1, S, S).
-            batch: ``mask`` (B, T, 1, S, S) and ``mask_valid`` (B, T).
+            batch: ``mask`` (B, T, 1, S, S) and ``mask_valid`` (B, T); perhaps ``category``, a list of B.
 
         Returns:
-            A clip: ``iou`` (n,) of its n frames with a mask; ``curve`` (THRESHOLDS,), the sum of the F-scores of its
-            ``nonempty`` frames.
+            A clip: ``category``, empty if it has none; ``iou`` (n,) of its n frames with a mask; ``curve``
+            (THRESHOLDS,), the sum of the F-scores of its ``nonempty`` frames.
 
         Raises:
             DataError: Masks and prediction differ in size.
@@ -48,8 +48,9 @@ class SegmentationMetric(Metric):
         check_size(predictions["logits"], batch["mask"])
         # On the CPU in any case: counting in float64 is not to be had on every accelerator.
         parts = (predictions["logits"].detach().cpu(), batch["mask"].cpu(), batch["mask_valid"].cpu())
-        clips = zip(*parts, strict=True)
-        return [_measure_clip(logits, mask, valid) for logits, mask, valid in clips]
+        categories = batch.get("category", [""] * len(parts[0]))
+        clips = zip(categories, *parts, strict=True)
+        return [{"category": category, **_measure_clip(logits, mask, valid)} for category, logits, mask, valid in clips]
 
     def summarize(self, results: Sequence[Any]) -> dict[str, float]:
         """Scores over all clips, given in data set order."""
@@ -61,6 +62,17 @@ class SegmentationMetric(Metric):
             "F": _best(results),
             "F_compat": sum(map(_best, batches)) / len(batches),
         }
+
+    def clip_score(self, result: Any) -> float | None:
+        """Mean IoU of the clip's frames that have a mask."""
+        return float(result["iou"].mean()) if len(result["iou"]) else None
+
+    def breakdown(self, results: Sequence[Any]) -> Breakdown:
+        """Mean IoU over the clips of each category; empty where clips have none (MS3)."""
+        categories = sorted({result["category"] for result in results} - {""})
+        parts = {name: [result["iou"] for result in results if result["category"] == name] for name in categories}
+        rows = {name: {"clips": len(ious), "mIoU": float(torch.cat(ious).mean())} for name, ious in parts.items()}
+        return {"category": rows} if rows else {}
 
 
 def _measure_clip(logits: Tensor, mask: Tensor, valid: Tensor) -> dict[str, Tensor]:
@@ -74,7 +86,7 @@ def _measure_clip(logits: Tensor, mask: Tensor, valid: Tensor) -> dict[str, Tens
     }
 
 
-def _best(results: Sequence[dict[str, Tensor]]) -> float:
+def _best(results: Sequence[dict[str, Any]]) -> float:
     """Best threshold's F-score over the non-empty frames of these clips; 0 where there is none."""
     total = torch.zeros(THRESHOLDS, dtype=torch.float64)
     frames = 0

@@ -60,8 +60,8 @@ class MaskOverlay(Renderer):
 
         rows = []
         if "mask" in sample:
-            rows.append(_Row("truth", [_tint(*pair, TRUTH) for pair in zip(tiles, truth, strict=True)], TRUTH))
-        drawn = [_tint(*pair, PREDICTION) for pair in zip(tiles, predicted, strict=True)]
+            rows.append(_Row("truth", [tint(*pair, TRUTH) for pair in zip(tiles, truth, strict=True)], TRUTH))
+        drawn = [tint(*pair, PREDICTION) for pair in zip(tiles, predicted, strict=True)]
         drawn = [_outline(*pair, TRUTH) for pair in zip(drawn, truth, strict=True)]
         labels = ["no true mask" if score is None else f"IoU {score:.2f}" for score in scores]
         rows.append(_Row("prediction", drawn, PREDICTION, labels if "mask" in sample else None))
@@ -72,6 +72,36 @@ class MaskOverlay(Renderer):
     def _enlarge(self, picture: Image.Image) -> Image.Image:
         scale = self.scale or max(1, math.ceil(LEGIBLE / min(picture.size)))
         return picture.convert("RGB").resize((picture.width * scale, picture.height * scale), Image.Resampling.BICUBIC)
+
+
+def draw_seconds(
+    title: str,
+    pictures: Sequence[Image.Image],
+    masks: Sequence[Image.Image],
+    sounds: Sequence[Image.Image],
+    times: Sequence[float],
+) -> Image.Image:
+    """Draw seconds of a video side by side: the picture, the same with its predicted mask, the sound.
+
+    Args:
+        title: Above them.
+        pictures: One a second.
+        masks: Of mode "1", one a second.
+        sounds: Spectrograms, one a second.
+        times: Of the pictures, in seconds.
+    """
+    size = (max(1, round(LEGIBLE * pictures[0].width / pictures[0].height)), LEGIBLE)
+    tiles = [picture.resize(size, Image.Resampling.BICUBIC) for picture in pictures]
+    tinted = [tint(tile, mask.resize(size), PREDICTION) for tile, mask in zip(tiles, masks, strict=True)]
+    heard = [sound.resize((size[0], LEGIBLE // 2), Image.Resampling.BILINEAR) for sound in sounds]
+    return _page(
+        title,
+        [
+            _Row("seen", tiles, INK),
+            _Row("prediction", tinted, PREDICTION, [f"{time:.1f} s" for time in times]),
+            _Row("heard", heard, INK),
+        ],
+    )
 
 
 @dataclass(frozen=True)
@@ -104,8 +134,14 @@ def _truth(
     )
 
 
-def _tint(picture: Image.Image, mask: Image.Image | None, color: Color) -> Image.Image:
-    """Lay a colour over the object and fade what is not of it."""
+def tint(picture: Image.Image, mask: Image.Image | None, color: Color) -> Image.Image:
+    """Lay a colour over the object and fade what is not of it.
+
+    Args:
+        picture: RGB.
+        mask: Of mode "1" and the same size; None leaves the picture as it is.
+        color: Of the object.
+    """
     if mask is None:
         return picture
     faded = Image.blend(picture, Image.new("RGB", picture.size, PAPER), 0.35)

@@ -11,4 +11,8 @@ def copl_components() -> Iterable[ComponentSpec]:
         ComponentSpec(
             "backbone", "swin_nano", "copl_synth.encoders:SwinNano", "A 96-px Swin-V2 with shipped weights, for demos"
         ),
+        ComponentSpec("generator", "ave", "copl_synth.generators:SynthAve", "scenes in the form of AVE"),
+        ComponentSpec("generator", "avs_s4", "copl_synth.generators:SynthAvs", "scenes in the form of AVSBench S4"),
+        ComponentSpec("generator", "avs", "copl_synth.generators:SynthAvs", "the same, by its shorter name"),
+        ComponentSpec("generator", "avqa", "copl_synth.generators:SynthAvqa", "scenes in the form of MUSIC-AVQA"),
     ]

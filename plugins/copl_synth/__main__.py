@@ -1,35 +1,49 @@
-"""Command line of the demo: `python -m copl_synth avs OUT` writes its data; see `--help` for the rest."""
+"""Command line of the demo: `python -m copl_synth avs_s4|ave|avqa OUT` writes its data; see `--help` for the rest."""
 
 import argparse
 import os
 import sys
 from collections.abc import Sequence
+from dataclasses import fields
 from pathlib import Path
 
-from copl_synth.avs import AvsSettings, write_avs
-from copl_synth.preview import contact_sheet
+from copl_synth.preview import PREVIEWS
+from copl_synth.writers import ALIASES, WRITERS
+
+HELP = {
+    "train": "clips of split train",
+    "val": "clips of split val",
+    "test": "clips of split test",
+    "questions": "questions a video, on the average",
+    "seed": "seed of everything random",
+    "size": "frame height and width in pixels",
+}
+"""What can be set; a data set has those that its settings have."""
 
 
 def build_parser() -> argparse.ArgumentParser:
     """Describes the command line."""
-    defaults = AvsSettings()
     parser = argparse.ArgumentParser(prog="python -m copl_synth", description="Generated audio-visual scenes.")
     commands = parser.add_subparsers(dest="command", required=True)
 
-    avs = commands.add_parser("avs", help="write scenes in the layout of AVSBench-S4")
-    avs.add_argument("out", type=Path, help="folder to create")
-    for split in ("train", "val", "test"):
-        avs.add_argument(f"--{split}", type=int, default=getattr(defaults, split), help="clips (%(default)s)")
-    avs.add_argument("--seed", type=int, default=defaults.seed, help="seed of everything random (%(default)s)")
-    avs.add_argument("--size", type=int, default=defaults.size, help="frame height and width in pixels (%(default)s)")
-    avs.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes (%(default)s)")
+    for task, (settings, _, summary) in WRITERS.items():
+        short = [alias for alias, name in ALIASES.items() if name == task]
+        command = commands.add_parser(task, aliases=short, help=summary)
+        command.add_argument("out", type=Path, help="folder to create")
+        for field in fields(settings):
+            if field.name in HELP:
+                text = f"{HELP[field.name]} (%(default)s)"
+                command.add_argument(f"--{field.name}", type=int, default=field.default, help=text)
+        command.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes (%(default)s)")
 
-    preview = commands.add_parser("preview", help="write a contact sheet of scenes, the sounding object outlined")
+    preview = commands.add_parser("preview", help="write a picture of scenes and what is to be told about them")
     preview.add_argument("file", type=Path, help="PNG file to write")
+    names = [*PREVIEWS, *ALIASES]
+    preview.add_argument("--task", choices=names, default="avs_s4", help="whose scenes (%(default)s)")
     preview.add_argument("--seed", type=int, default=0, help="seed of the scenes (%(default)s)")
 
     probe = commands.add_parser("probe", help="measure what the frozen nano encoder tells of the sounds")
-    probe.add_argument("data", type=Path, help="folder written by avs")
+    probe.add_argument("data", type=Path, help="folder written by avs_s4")
     return parser
 
 
@@ -44,22 +58,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     args = build_parser().parse_args(arguments)
     try:
-        return {"avs": _avs, "preview": _preview, "probe": _probe}[args.command](args)
+        return {"preview": _preview, "probe": _probe}.get(args.command, _write)(args)
     except (OSError, ValueError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
 
 
-def _avs(args: argparse.Namespace) -> int:
-    settings = AvsSettings(train=args.train, val=args.val, test=args.test, seed=args.seed, size=args.size)
-    written = write_avs(args.out, settings, workers=args.workers)
+def _write(args: argparse.Namespace) -> int:
+    kind, write, _ = WRITERS[ALIASES.get(args.command, args.command)]
+    settings = kind(**{field.name: getattr(args, field.name) for field in fields(kind) if field.name in HELP})
+    written = write(args.out, settings, workers=args.workers)
     clips = settings.train + settings.val + settings.test
     print(f"{args.out}: {clips} clips" if written else f"{args.out}: already complete")
     return 0
 
 
 def _preview(args: argparse.Namespace) -> int:
-    contact_sheet(seed=args.seed).quantize(256).save(args.file, optimize=True)
+    PREVIEWS[ALIASES.get(args.task, args.task)](seed=args.seed).quantize(256).save(args.file, optimize=True)
     return 0
 
 

@@ -8,14 +8,10 @@ OUT/copl_synth.json                                                          the
 """
 
 import csv
-import json
 import os
-import shutil
 import wave
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from functools import partial
-from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +19,7 @@ from PIL import Image
 
 from copl_synth.classes import CLASSES
 from copl_synth.draw import REFERENCE_SIZE
+from copl_synth.folder import SPLITS, for_each, require_at_least, write_folder
 from copl_synth.scenes import FRAMES, render_scene
 from copl_synth.sounds import SAMPLE_RATE, synthesize
 
@@ -31,9 +28,6 @@ STREAM = 0xA55
 
 VERSION = 1
 """Raised whenever equal settings give other files than before."""
-
-SPLITS = ("train", "val", "test")
-MARKER = "copl_synth.json"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +43,7 @@ class AvsSettings:
         version: Version of the generator.
     """
 
-    train: int = 320
+    train: int = 1000
     val: int = 64
     test: int = 96
     seed: int = 0
@@ -58,13 +52,7 @@ class AvsSettings:
 
     def __post_init__(self) -> None:
         """Refuses settings no data set can have."""
-        for name, least in (("train", 0), ("val", 0), ("test", 0), ("seed", 0), ("size", 32)):
-            if getattr(self, name) < least:
-                raise ValueError(f"{name} must be at least {least}, not {getattr(self, name)}")
-
-
-class OutputConflictError(FileExistsError):
-    """The output folder holds something other than the data set asked for."""
+        require_at_least(self, train=0, val=0, test=0, seed=0, size=32)
 
 
 def write_avs(out: str | os.PathLike[str], settings: AvsSettings | None = None, *, workers: int = 1) -> bool:
@@ -83,61 +71,18 @@ def write_avs(out: str | os.PathLike[str], settings: AvsSettings | None = None, 
     Raises:
         OutputConflictError: `out` exists and is not this data set.
     """
-    out, settings = Path(out), settings or AvsSettings()
-    if _is_complete(out, settings):
-        return False
-    partial_out = out.parent / f".{out.name}.{os.getpid()}.partial"
-    shutil.rmtree(partial_out, ignore_errors=True)
-    try:
-        _write_all(partial_out, settings, workers)
-        try:
-            partial_out.rename(out)
-        except OSError:
-            if _is_complete(out, settings):  # another process was quicker
-                return False
-            raise
-    finally:
-        shutil.rmtree(partial_out, ignore_errors=True)
-    return True
+    settings = settings or AvsSettings()
+    return write_folder(out, asdict(settings), partial(_write_all, settings=settings, workers=workers))
 
 
-def _is_complete(out: Path, settings: AvsSettings) -> bool:
-    """Whether `out` holds the data set; False if it is absent or empty, an error if it holds anything else."""
-    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
-        return False
-    try:
-        found = json.loads((out / MARKER).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        raise OutputConflictError(f"{out} exists and is not a generated data set; choose another folder") from None
-    wanted = asdict(settings)
-    if found == wanted:
-        return True
-    if not isinstance(found, dict):
-        found = {}
-    differing = ", ".join(
-        f"{key} {found.get(key)} not {value}" for key, value in wanted.items() if found.get(key) != value
-    )
-    raise OutputConflictError(f"{out} was made with other settings ({differing}); remove it or choose another folder")
-
-
-def _write_all(root: Path, settings: AvsSettings, workers: int) -> None:
-    """Writes every file below `root`, the marker last."""
+def _write_all(root: Path, *, settings: AvsSettings, workers: int) -> None:
+    """Writes every file below `root`."""
     clips = [(split, index) for split in SPLITS for index in range(getattr(settings, split))]
-    root.mkdir(parents=True)
     with (root / "s4_meta_data.csv").open("w", newline="", encoding="utf-8") as file:
         table = csv.writer(file, lineterminator="\n")
         table.writerow(("name", "start", "category", "split"))
         table.writerows((_name(split, index), 0, CLASSES[_class_of(index)].name, split) for split, index in clips)
-    write = partial(_write_clip, root, settings)
-    if workers > 1:
-        # Spawned, not forked: the caller may run threads.
-        with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as executor:
-            for _ in executor.map(write, clips, chunksize=8):
-                pass
-    else:
-        for clip in clips:
-            write(clip)
-    (root / MARKER).write_text(json.dumps(asdict(settings), sort_keys=True) + "\n", encoding="utf-8")
+    for_each(partial(_write_clip, root, settings), clips, workers=workers)
 
 
 def _write_clip(root: Path, settings: AvsSettings, clip: tuple[str, int]) -> None:

@@ -3,7 +3,7 @@
 The tonal voices share one range of base pitch and one family of spectra, so no single frequency gives a class away.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,7 @@ SAMPLE_RATE = 16_000
 """Samples a second."""
 
 SECONDS = 5
-"""Length of a clip."""
+"""Length of an AVS clip."""
 
 _TURN = 2 * np.pi
 
@@ -31,13 +31,62 @@ def synthesize(sound: str, rng: np.random.Generator) -> NDArray[np.int16]:
     Returns:
         (80000,) samples at 16 kHz; the voice is to be heard in each of the five seconds.
     """
-    times = np.arange(SECONDS * SAMPLE_RATE) / SAMPLE_RATE
+    return over_noise(voice_of(sound, rng, seconds=SECONDS), rng)
+
+
+def voice_of(sound: str, rng: np.random.Generator, *, seconds: int) -> Array:
+    """Makes one voice, without noise.
+
+    Args:
+        sound: Key of `VOICES`.
+        rng: Source of pitch, pace and phase.
+        seconds: Its length.
+
+    Returns:
+        (seconds * 16000,) waveform whose root mean square is 1.
+    """
+    times = np.arange(seconds * SAMPLE_RATE) / SAMPLE_RATE
     voice = VOICES[sound](rng, times)
-    noise = _coloured_noise(rng, len(times), slope=rng.uniform(0, 1))
-    mixed = voice / _rms(voice) + noise / _rms(noise) * _decibels(-rng.uniform(6, 20))
+    return voice / _rms(voice)
+
+
+def over_noise(
+    voices: Array, rng: np.random.Generator, *, below: tuple[float, float] = (6.0, 20.0)
+) -> NDArray[np.int16]:
+    """Lays voices over background noise and gives the whole a random level.
+
+    Args:
+        voices: (N,) waveform at 16 kHz; a voice of `voice_of` has level 1.
+        rng: Source of noise and loudness.
+        below: Range of how far the noise lies below level 1, in dB.
+
+    Returns:
+        (N,) samples at 16 kHz.
+    """
+    noise = _coloured_noise(rng, len(voices), slope=rng.uniform(0, 1))
+    mixed = voices + noise / _rms(noise) * decibels(-rng.uniform(*below))
     # Quiet enough for ticks, whose peaks stand 20 dB above their mean level; the limit rarely acts.
-    level = min(_decibels(rng.uniform(-34, -20)) / _rms(mixed), 0.99 / np.abs(mixed).max())
+    level = min(decibels(rng.uniform(-34, -20)) / _rms(mixed), 0.99 / np.abs(mixed).max())
     return np.round(mixed * level * 32767).astype(np.int16)
+
+
+def heard_during(voice: Array, spans: Iterable[tuple[float, float]]) -> Array:
+    """Lets a voice be heard in some spans of time only, with ramps of 20 ms at their ends.
+
+    Args:
+        voice: (N,) waveform at 16 kHz.
+        spans: Start and end of each span in seconds, without overlap, touching or apart.
+
+    Returns:
+        (N,) the same waveform, 0 outside the spans.
+    """
+    gate = np.zeros(len(voice))
+    for start, end in spans:
+        gate[round(start * SAMPLE_RATE) : round(end * SAMPLE_RATE)] = 1
+    # Mirrored at its ends: no ramp where the clip itself begins or ends.
+    half = SAMPLE_RATE // 100
+    sums = np.cumsum(np.pad(gate, (half + 1, half), mode="edge"))
+    return voice * (sums[2 * half + 1 :] - sums[: -2 * half - 1]) / (2 * half + 1)
 
 
 def _humming(rng: np.random.Generator, times: Array) -> Array:
@@ -135,6 +184,6 @@ def _rms(wave: Array) -> float:
     return float(np.sqrt(np.mean(wave**2)))
 
 
-def _decibels(value: float) -> float:
+def decibels(value: float) -> float:
     """Decibels as a factor of amplitude."""
     return float(10 ** (value / 20))

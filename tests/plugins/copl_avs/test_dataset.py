@@ -1,11 +1,14 @@
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
 from copl_avs.dataset import AvsS4
+from copl_avs.task import AvsS4Task
 from copl_core.api import ConfigError, DataError
-from copl_core.contracts import ImageSpec, SpectrogramSpec
+from copl_core.contracts import ImageSpec, SpectrogramSpec, WaveformSpec
 from copl_core.data import AudioRecipe, audio_segments, read_wav, to_input
 
 RECIPE = AudioRecipe(mean=-5.2, std=3.6)
@@ -69,6 +72,49 @@ def test_sound_of_another_category_takes_the_place_of_the_own(s4) -> None:
         AvsS4(root=str(s4), split="val", audio=RECIPE, sound="other")
 
 
+def test_waveform_encoders_hear_second_by_second(s4) -> None:
+    recipe = AudioRecipe(seconds=1.0, mean=0.0, std=0.5)
+    dataset = AvsS4(root=str(s4), split="val", audio=recipe)
+    dataset.bind(IMAGE, WaveformSpec(sample_rate=16000, samples=16000))
+
+    waveform, _ = read_wav(s4 / (VAL.format("audio_wav") + ".wav"))
+    assert torch.equal(dataset[0]["audio"], waveform.view(5, 16000))
+
+
+def test_what_was_found_is_told(s4) -> None:
+    dataset = load(s4)
+
+    assert dataset.describe() == f"AVSBench S4 in {s4}"
+    assert dataset.where(0) == f"{s4}/s4_meta_data.csv:4 (ghi_1)"
+    assert dataset.mask_size == (32, 32)
+
+
+class Sized:
+    def __init__(self, width: int, height: int) -> None:
+        self.mask_size = width, height
+
+
+@pytest.mark.parametrize(
+    ("sizes", "output", "told"),
+    [
+        ([(96, 96), (96, 96)], 96, None),
+        ([(96, 96), (64, 64)], None, "masks of the splits differ in size: train 96x96, val 64x64; scale them all to"),
+        ([(224, 224)], 96, "masks are 224x224 but the head predicts 96x96: set task.head.output_size to 224"),
+        ([(50, 50)], 224, r"scale them to 64x64, .* multiple of 32 pixels, and set task\.head\.output_size to 64"),
+        ([(90, 70)], 96, "masks are 90x70 but the head predicts 96x96: scale them to 96x96, .* of 32 pixels$"),
+    ],
+)
+def test_masks_must_fit_each_other_and_the_head(sizes: list, output: int | None, told: str | None) -> None:
+    datasets = dict(zip(("train", "val"), (Sized(*size) for size in sizes), strict=False))
+    head = None if output is None else SimpleNamespace(output_size=output)
+
+    if told is None:
+        AvsS4Task.check(datasets, head)
+        return
+    with pytest.raises(DataError, match=told):
+        AvsS4Task.check(datasets, head)
+
+
 def test_reading_before_bind_is_a_defect(s4) -> None:
     with pytest.raises(RuntimeError, match="bind"):
         AvsS4(root=str(s4), split="val", audio=RECIPE)[0]
@@ -94,15 +140,6 @@ def test_damaged_file_is_named(s4, kind: str, file: str) -> None:
     with pytest.raises(DataError, match="re-extract or re-download this file") as caught:
         load(s4)[0]
     assert str(path) in str(caught.value)
-
-
-def test_masks_of_different_size_are_named(s4) -> None:
-    path = s4 / VAL.format("gt_masks") / "ghi_1_2.png"
-    Image.new("L", (16, 20)).save(path)
-
-    with pytest.raises(DataError, match="masks of one clip differ in size") as caught:
-        load(s4)[0]
-    assert f"{path} are 32x32 and 20x16" in str(caught.value)
 
 
 def test_unknown_split_is_a_config_error(s4) -> None:

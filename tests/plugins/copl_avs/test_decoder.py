@@ -221,3 +221,36 @@ def test_masks_of_another_size_are_refused() -> None:
 def test_settings_that_build_nothing_are_refused(setting: dict) -> None:
     with pytest.raises(ConfigError, match=rf"head\.{next(iter(setting))} is"):
         small(**setting)
+
+
+def test_matching_loss_is_the_kl_divergence_of_the_softmaxes() -> None:
+    head = open_tpavi(small(matching_weight=0.5)).train()
+    batch = everywhere(clips=2)
+    predictions = head(features(NANO, 10), features(AUDIO, 10, seed=1), batch)
+    losses = head.losses(predictions, batch)
+
+    total = 0.0
+    for scale in range(4):
+        seen_map, sound = predictions[f"map{scale}"].double(), predictions[f"sound{scale}"].double()
+        assert (seen_map >= 0).all()
+        step = 64 // seen_map.shape[-1]
+        mask = predictions["logits"].double().unfold(2, step, step).unfold(3, step, step).mean((-1, -2)).sigmoid()
+        for frame in range(10):
+            seen = (seen_map[frame] * mask[frame]).sum((1, 2)) / seen_map[frame, 0].numel()
+            p, q = sound[frame].softmax(0), seen.softmax(0)
+            total += float((p * (p / q).log()).sum())
+    assert float(losses["loss_matching"].detach()) == pytest.approx(0.5 * total / 4, rel=1e-4)
+    (losses["loss_matching"] + losses["loss_mask"]).backward()
+    assert head.tpavi["0"].align.weight.grad.abs().sum() > 0
+
+
+def test_without_matching_loss_nothing_more_is_kept_and_evaluation_never_has_it() -> None:
+    assert set(small().train()(features(NANO, 5), features(AUDIO, 5), everywhere())) == {"logits"}
+    head = small(matching_weight=0.5).eval()
+    assert set(head(features(NANO, 5), features(AUDIO, 5), everywhere())) == {"logits"}
+
+
+@pytest.mark.parametrize("settings", [{"matching_weight": -1.0}, {"matching_weight": 0.5, "tpavi_stages": ()}])
+def test_matching_weight_needs_tpavi_and_no_sign(settings) -> None:
+    with pytest.raises(ConfigError, match="matching_weight"):
+        small(**settings)

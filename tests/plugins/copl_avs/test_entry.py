@@ -14,6 +14,8 @@ def test_components_are_what_they_say() -> None:
     assert {(spec.kind, spec.name) for spec in specs} == {
         ("task", "avs_s4"),
         ("dataset", "avs_s4"),
+        ("task", "avs_ms3"),
+        ("dataset", "avs_ms3"),
         ("head", "avs_decoder"),
         ("metric", "segmentation"),
         ("renderer", "mask_overlay"),

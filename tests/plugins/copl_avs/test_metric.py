@@ -131,14 +131,31 @@ def test_results_are_small_and_plain() -> None:
 
     assert len(results) == 4
     for result in results:
+        assert result.pop("category") == ""
         assert not any(value.requires_grad or value.is_cuda for value in result.values())
         assert sum(value.untyped_storage().nbytes() for value in result.values()) < 4096
+
+
+def test_breakdown_by_category_and_clip_score() -> None:
+    logits, mask = (each[:3] for each in clips(4))
+    metric = SegmentationMetric()
+    batch = {"mask": mask, "mask_valid": torch.ones(mask.shape[:2], dtype=torch.bool), "category": ["a", "b", "a"]}
+
+    results = metric.measure({"logits": logits}, batch)
+
+    frames = [(logits[i, :, 0].sigmoid().numpy(), mask[i, :, 0].numpy()) for i in range(3)]
+    ious = [np.mean([slow_iou(*pair) for pair in zip(*each, strict=True)]) for each in frames]
+    assert [metric.clip_score(result) for result in results] == pytest.approx(ious, abs=1e-6)
+    rows = metric.breakdown(results)["category"]
+    assert rows["a"] == {"clips": 2, "mIoU": pytest.approx((ious[0] + ious[2]) / 2, abs=1e-6)}
+    assert rows["b"]["clips"] == 1
+    assert metric.breakdown(measure(metric, logits, mask)) == {}
 
 
 def test_mistakes_are_told() -> None:
     with pytest.raises(ConfigError, match="compat_batch is 0"):
         SegmentationMetric(compat_batch=0)
-    with pytest.raises(DataError, match=r"set task\.head\.output_size to 48"):
+    with pytest.raises(DataError, match=r"set task\.head\.output_size to 64"):
         measure(SegmentationMetric(), torch.zeros(1, 5, 1, S, S), torch.zeros(1, 5, 1, 48, 48))
     with pytest.raises(ValueError, match="no clip"):
         SegmentationMetric().summarize([])

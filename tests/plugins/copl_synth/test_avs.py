@@ -15,10 +15,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from copl_core.cli.main import main as copl
 from copl_synth import avs
 from copl_synth.__main__ import main
-from copl_synth.avs import MARKER, AvsSettings, OutputConflictError, write_avs
+from copl_synth.avs import AvsSettings, write_avs
 from copl_synth.classes import CLASS_NAMES
+from copl_synth.folder import MARKER, OutputConflictError
 
 SETTINGS = AvsSettings(train=16, val=8, test=8, seed=3)
 
@@ -164,3 +166,19 @@ def test_command_line_writes_repeats_and_refuses(tmp_path: Path, capsys: pytest.
     assert refusal.out == ""
     assert refusal.err.count("\n") == 1
     assert "seed 0 not 9" in refusal.err
+
+
+def test_both_commands_know_the_same_names(tmp_path, capsys) -> None:
+    written = {}
+    for name in ("avs", "avs_s4"):
+        sizes = ["--train", "1", "--val", "1", "--test", "1", "--workers", "1"]
+        assert main([name, str(tmp_path / f"{name}-module"), *sizes]) == 0
+        out = tmp_path / f"{name}-copl"
+        assert copl(["data", "synth", name, str(out), "--videos", "3", "--workers", "1"]) == 0
+        for folder in (out, tmp_path / f"{name}-module"):
+            written[folder.name] = {
+                path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()
+            }
+
+    first = written.popitem()[1]
+    assert all(files == first for files in written.values())

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from copl_synth import avs, images, preview
+from copl_synth import ave, avqa, avs, images, preview
 from copl_synth.classes import CLASSES
 from copl_synth.draw import Sprite, paint, random_background, random_colours, random_sprite
 from copl_synth.images import training_image, training_images
@@ -138,4 +138,4 @@ def test_training_images_show_every_class_about_equally_often() -> None:
 
 
 def test_training_images_and_demo_scenes_draw_from_different_streams() -> None:
-    assert len({avs.STREAM, images.STREAM, preview.STREAM}) == 3
+    assert len({avs.STREAM, ave.STREAM, avqa.STREAM, images.STREAM, preview.STREAM}) == 5

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from copl_synth.classes import CLASSES
-from copl_synth.sounds import SAMPLE_RATE, VOICES, synthesize
+from copl_synth.sounds import SAMPLE_RATE, VOICES, heard_during, over_noise, synthesize, voice_of
 
 TONAL = ("humming", "chirping", "whistling", "throbbing", "warbling", "wailing")
 
@@ -80,3 +80,25 @@ def test_only_the_pulsed_voices_fall_silent_within_a_second() -> None:
             dips.append(np.percentile(levels, 5) / np.percentile(levels, 95))
         steady = sound in ("humming", "warbling", "wailing")
         assert (np.median(dips) > 0.6) == steady, (sound, np.median(dips))
+
+
+def test_a_voice_is_heard_in_its_spans_only_and_spans_that_touch_leave_no_mark() -> None:
+    voice = voice_of("humming", np.random.default_rng(0), seconds=4)
+    assert voice.shape == (4 * SAMPLE_RATE,)
+    assert np.sqrt((voice**2).mean()) == pytest.approx(1)
+    heard = heard_during(voice, [(0, 1), (1, 2), (3, 4)])
+    inside, outside, half = np.r_[0:31_840, 48_160:64_000], np.r_[32_160:47_840], SAMPLE_RATE // 100
+    np.testing.assert_allclose(heard[inside], voice[inside], rtol=1e-12)
+    np.testing.assert_allclose(heard[outside], 0, atol=1e-12)
+    # The ramp is half way up where the span begins.
+    ramp = heard_during(np.ones_like(voice), [(3, 4)])[3 * SAMPLE_RATE - half : 3 * SAMPLE_RATE + half]
+    np.testing.assert_allclose(ramp, np.linspace(0, 1, 2 * half), atol=0.01)
+
+
+def test_noise_lies_as_far_below_as_asked() -> None:
+    for below in (6.0, 30.0):
+        tone = 2**0.5 * np.sin(2 * np.pi * 1000 * np.arange(SAMPLE_RATE) / SAMPLE_RATE)
+        spectrum_of = np.abs(np.fft.rfft(over_noise(tone, np.random.default_rng(0), below=(below, below)))) ** 2
+        assert 10 * np.log10(spectrum_of[1000] / (spectrum_of.sum() - spectrum_of[1000])) == pytest.approx(
+            below, abs=0.3
+        )
