@@ -14,6 +14,7 @@ KINDS = (
     "metric",
     "renderer",
     "task",
+    "generator",
 )
 
 

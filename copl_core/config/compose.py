@@ -4,7 +4,8 @@ The rules are those of MMEngine's ``Config`` for text configs (``lazy_import=Fal
 several, the bases' keys are merged first, then the file's own keys over them, block by block; ``_delete_: true`` in a
 block replaces it instead. In a ``.py`` file the merged bases are at hand as ``_base_``. Beyond MMEngine: two bases may
 set the same key to the same value, a block may be set again after a base removed it (null), and names of a ``.py``
-file that begin with an underscore stay out of the config.
+file that begin with an underscore stay out of the config; and a YAML file has no ``.py`` base, for it would run one.
+Every value's origin is kept beside it.
 """
 
 import ast
@@ -12,25 +13,43 @@ import difflib
 import os
 import traceback
 from collections.abc import Callable, Mapping
-from importlib.util import find_spec
+from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, TypeAlias
 
 from mmengine.config import ConfigDict
 
 from copl_core.api import ConfigError, PluginError
-from copl_core.config.strict_yaml import read_yaml
-from copl_core.config.values import join, show
+from copl_core.config.origins import Origin, nearest, paths, python_lines, without, written_in
+from copl_core.config.strict_yaml import read_yaml_lines
+from copl_core.config.values import Problem, join, show
 from copl_core.plugins import ComponentTable, get_table
 
 BASE = "_base_"
 DELETE = "_delete_"
 _YAML = (".yaml", ".yml")
 _SUFFIXES = (".py", *_YAML)
+#: Path of a value -> file and line.
+At: TypeAlias = Callable[[str], str]
 
 
-def compose(path: Path, table: ComponentTable | None = None, chain: tuple[Path, ...] = ()) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Layer:
+    """The values of a file, or of several merged, and where each comes from.
+
+    Attributes:
+        values: Plain data: dicts, lists, strings, numbers, booleans, None.
+        origins: By path, blocks included.
+        problems: Where files contradict each other; the values are those of the one that comes later.
+    """
+
+    values: dict[str, Any]
+    origins: dict[str, Origin]
+    problems: tuple[Problem, ...] = ()
+
+
+def compose(path: Path, table: ComponentTable | None = None, chain: tuple[Path, ...] = ()) -> Layer:
     """Read a config file and all its bases.
 
     Args:
@@ -38,11 +57,8 @@ def compose(path: Path, table: ComponentTable | None = None, chain: tuple[Path, 
         table: Where ``<name>::<file>`` is looked up; the table of this process by default.
         chain: The files that led here.
 
-    Returns:
-        Plain data: dicts, lists, strings, numbers, booleans, None.
-
     Raises:
-        ConfigError: A file is missing, wrong, or based on itself.
+        ConfigError: A file is missing, unreadable, or based on itself; of several bases, all these are told.
     """
     if path.suffix not in _SUFFIXES:
         raise ConfigError(f"{path}: a config is a .py or .yaml file")
@@ -53,43 +69,46 @@ def compose(path: Path, table: ComponentTable | None = None, chain: tuple[Path, 
         raise ConfigError(f"{path}: no such config file; {_nearby(path)}")
     chain = (*chain, path)
     if path.suffix in _YAML:
-        own = read_yaml(path)
-        base = _compose_bases(own.pop(BASE, []), path, table, chain)
+        own, lines = read_yaml_lines(path)
+        at = _places(path, lines)
+        base = _compose_bases(own.pop(BASE, []), path, table, chain, at)
     else:
         tree = _parse_python(path)
-        base = _compose_bases(_python_bases(tree, path), path, table, chain)
-        own, base = _run_python(tree, path, base)
-    return merge(own, base, str(path))
+        lines = python_lines(tree.body)
+        at = _places(path, lines)
+        base = _compose_bases(_python_bases(tree, path), path, table, chain, at)
+        own, left = _run_python(tree, path, base.values, at)
+        base = _changed(base, left, path, lines)
+    replaced: list[str] = []
+    problems = list(base.problems)
+    merged = merge(own, base.values, replaced=replaced, problems=problems)
+    return Layer(merged, {**without(base.origins, replaced), **written_in(str(path), own, lines)}, tuple(problems))
 
 
-def merge(own: Mapping[str, Any], base: Mapping[str, Any], source: str, path: str = "") -> dict[str, Any]:
+def merge(
+    own: Mapping[str, Any], base: Mapping[str, Any], path: str = "", *, replaced: list[str], problems: list[Problem]
+) -> dict[str, Any]:
     """Lay a file's keys over its base's.
 
     Args:
         own: Keys of the file.
         base: Keys of the base.
-        source: The file, for messages.
         path: Where these keys stand in the config.
-
-    Raises:
-        ConfigError: A block of the file meets something in the base that isn't a block.
+        replaced: Receives the paths at which the base's value is gone.
+        problems: Receives the blocks that meet something in the base that isn't one; they replace it.
     """
     merged = dict(base)
     for key, value in own.items():
-        if not isinstance(value, dict):
-            merged[key] = drop_delete(value)
-            continue
-        below = base.get(key)
-        if below is None or value.get(DELETE):
-            merged[key] = drop_delete(value)
-        elif isinstance(below, dict):
+        below, where = base.get(key), join(path, key)
+        if isinstance(value, dict) and isinstance(below, dict) and not value.get(DELETE):
             block = {name: each for name, each in value.items() if name != DELETE}
-            merged[key] = merge(block, below, source, join(path, key))
-        else:
-            raise ConfigError(
-                f"{source}: {join(path, key)} is a block of keys here, but {show(below)} in the base; "
-                f"to replace it add `{DELETE}: true`"
-            )
+            merged[key] = merge(block, below, where, replaced=replaced, problems=problems)
+            continue
+        if isinstance(value, dict) and below is not None and not value.get(DELETE):
+            what = f"a block of keys here, but {show(below)} in the base; to replace it add `{DELETE}: true`"
+            problems.append(Problem(where, what))
+        merged[key] = drop_delete(value)
+        replaced.append(where)
     return merged
 
 
@@ -100,7 +119,7 @@ def drop_delete(value: Any) -> Any:
     return [drop_delete(each) for each in value] if isinstance(value, list) else value
 
 
-def plain(value: Any, source: str, path: str = "") -> Any:
+def plain(value: Any, at: At, path: str = "") -> Any:
     """Copy a value of a ``.py`` config as plain data; tuples become lists, as YAML would have them.
 
     Raises:
@@ -109,65 +128,89 @@ def plain(value: Any, source: str, path: str = "") -> Any:
     if isinstance(value, Mapping):
         for key in value:
             if not isinstance(key, str):
-                raise ConfigError(f"{source}: {path or 'top level'}: a key must be a string, got {key!r}")
-        return {str(key): plain(each, source, join(path, key)) for key, each in value.items()}
+                raise ConfigError(f"{at(path)}: {path or 'top level'}: a key must be a string, got {key!r}")
+        return {str(key): plain(each, at, join(path, key)) for key, each in value.items()}
     if isinstance(value, (list, tuple)):
-        return [plain(each, source, join(path, index)) for index, each in enumerate(value)]
+        return [plain(each, at, join(path, index)) for index, each in enumerate(value)]
     if value is None or type(value) in (str, int, float, bool):
         return value
     raise ConfigError(
-        f"{source}: {path}: a config holds plain data (strings, numbers, booleans, None, lists, dicts), "
+        f"{at(path)}: {path}: a config holds plain data (strings, numbers, booleans, None, lists, dicts), "
         f"got {type(value).__name__}"
     )
 
 
-def _compose_bases(
-    references: Any, path: Path, table: ComponentTable | None, chain: tuple[Path, ...]
-) -> dict[str, Any]:
-    """Compose all bases of a file into one dict; they must not contradict each other."""
+def _compose_bases(references: Any, path: Path, table: ComponentTable | None, chain: tuple[Path, ...], at: At) -> Layer:
+    """Compose all bases of a file into one; they must not contradict each other."""
     if isinstance(references, str):
         references = [references]
     if not isinstance(references, list) or not all(isinstance(reference, str) for reference in references):
-        raise ConfigError(f"{path}: {BASE} must be a file name or a list of file names, got {references!r}")
-    merged: dict[str, Any] = {}
+        raise ConfigError(f"{at(BASE)}: {BASE} must be a file name or a list of file names, got {references!r}")
+    merged = Layer({}, {})
     set_by: dict[str, str] = {}
-    for reference in references:
-        for key, value in compose(_locate(reference, path, table), table, chain).items():
-            if key in merged and merged[key] != value:
-                raise ConfigError(
-                    f"{path}: both {set_by[key]!r} and {reference!r} set {key!r}, to different values; "
-                    f"keep one of them as {BASE} and write the rest here"
-                )
-            merged[key] = value
+    missing: list[str] = []
+    for index, reference in enumerate(references):
+        place = at(join(BASE, index))
+        try:
+            base = compose(_locate(reference, path, place, table), table, chain)
+        except ConfigError as error:
+            missing.append(str(error))
+            continue
+        problems = list(base.problems)
+        for key, value in base.values.items():
+            if key in merged.values and merged.values[key] != value:
+                what = f"{place}: both {set_by[key]!r} and {reference!r} set it, to different values"
+                problems.append(Problem(key, f"{what}; keep one of them as {BASE} and write the rest here"))
             set_by.setdefault(key, reference)
+        merged = Layer(
+            {**merged.values, **base.values}, {**base.origins, **merged.origins}, (*merged.problems, *problems)
+        )
+    if missing:
+        raise ConfigError("\n".join(dict.fromkeys(missing)))
     return merged
 
 
-def _locate(reference: str, path: Path, table: ComponentTable | None) -> Path:
+def _locate(reference: str, path: Path, place: str, table: ComponentTable | None) -> Path:
     """The file that a ``_base_`` entry names: relative to the file it stands in, or packaged with a plugin."""
-    root, separator, file = reference.partition("::")
-    if separator:
-        found = _packaged_folder(root, reference, path, table) / file
+    if "::" in reference:
+        found = packaged(reference, f"{place}: {BASE} {reference!r}", table)
     else:
         found = Path(os.path.normpath(path.parent / reference))
+    if path.suffix in _YAML and found.suffix == ".py":
+        raise ConfigError(
+            f"{place}: {BASE} {reference!r} is a program, and a YAML config runs nothing: "
+            "make this file a .py config, or write the base in YAML"
+        )
     if not found.is_file():
-        raise ConfigError(f"{path}: {BASE} {reference!r} not found; {_nearby(found, but=path)}")
+        raise ConfigError(f"{place}: {BASE} {reference!r} not found; {_nearby(found, but=path)}")
     return found
 
 
-def _packaged_folder(root: str, reference: str, path: Path, table: ComponentTable | None) -> Path:
-    title = f"{path}: {BASE} {reference!r}"
+def _places(path: Path, lines: Mapping[str, int]) -> At:
+    """Name file and line of the paths of one file."""
+    return lambda key: str(Origin(str(path), nearest(lines, key)))
+
+
+def packaged(reference: str, title: str, table: ComponentTable | None = None) -> Path:
+    """The file that ``<name>::<file>`` names, which lies in a plugin's package.
+
+    Args:
+        reference: The two.
+        title: What to call it in messages.
+        table: Where the name is looked up; the table of this process by default.
+
+    Raises:
+        ConfigError: No plugin has a config folder of that name.
+    """
+    name, _, file = reference.partition("::")
     try:
-        configs = (table or get_table()).find_configs(root)
+        configs = (table or get_table()).find_configs(name)
     except PluginError as error:
         raise ConfigError(f"{title}: {error}") from error
-    try:
-        spec = find_spec(configs.package)
-    except ImportError:
-        spec = None
-    if spec is None or not spec.submodule_search_locations:
+    folder = configs.path()
+    if folder is None:
         raise ConfigError(f"{title}: plugin {configs.plugin!r} names package {configs.package!r}, which is not there")
-    return Path(spec.submodule_search_locations[0]) / configs.folder
+    return folder / file
 
 
 def _nearby(missing: Path, but: Path | None = None) -> str:
@@ -182,7 +225,7 @@ def _nearby(missing: Path, but: Path | None = None) -> str:
 def _parse_python(path: Path) -> ast.Module:
     try:
         return ast.parse(path.read_bytes(), filename=str(path))
-    except (SyntaxError, ValueError) as error:
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:  # the last two: nested too deeply
         line = getattr(error, "lineno", None) or 1
         raise ConfigError(f"{path}:{line}: {getattr(error, 'msg', error)}") from error
 
@@ -202,13 +245,13 @@ def _python_bases(tree: ast.Module, path: Path) -> Any:
         assert isinstance(statement, ast.Assign)
         try:
             references = ast.literal_eval(statement.value)
-        except ValueError as error:
+        except (ValueError, TypeError, RecursionError) as error:
             message = f"{path}:{statement.lineno}: {BASE} must be written out: a file name or a list of file names"
             raise ConfigError(message) from error
     return list(references) if isinstance(references, tuple) else references
 
 
-def _run_python(tree: ast.Module, path: Path, base: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+def _run_python(tree: ast.Module, path: Path, base: dict[str, Any], at: At) -> tuple[dict[str, Any], dict[str, Any]]:
     """Run a ``.py`` config.
 
     Returns:
@@ -216,13 +259,31 @@ def _run_python(tree: ast.Module, path: Path, base: dict[str, Any]) -> tuple[dic
     """
     names: dict[str, Any] = {BASE: ConfigDict(base)}
     _guarded(lambda: exec(compile(tree, str(path), "exec"), names), path)
-    left = plain(names.pop(BASE), str(path))
+    left = names.pop(BASE, {})
+    if not isinstance(left, Mapping):
+        raise ConfigError(f"{path}: {BASE} must stay the block of keys it is, got {show(left)}")
     own = {
         name: value
         for name, value in names.items()
         if not name.startswith("_") and not isinstance(value, ModuleType) and not callable(value)
     }
-    return plain(own, str(path)), left
+    try:
+        return plain(own, at), plain(left, lambda key: at(join(BASE, key)))
+    except RecursionError as error:
+        raise ConfigError(f"{path}: a value is nested too deeply, or holds itself") from error
+
+
+def _changed(base: Layer, left: dict[str, Any], path: Path, lines: Mapping[str, int]) -> Layer:
+    """The base as a .py config left it; what it changed there comes from that file."""
+    before = dict(paths(base.values))
+    # The line of ``_base_ = ...`` itself says nothing of a change.
+    lines = {key: line for key, line in lines.items() if key != BASE}
+    origins = {}
+    for where, value in paths(left):
+        changed = where not in before or (before[where] != value and not isinstance(value, dict))
+        line = nearest(lines, join(BASE, where)) if changed else None
+        origins[where] = Origin(str(path), line) if changed else base.origins[where]
+    return Layer(left, origins, base.problems)
 
 
 def _guarded(run: Callable[[], None], path: Path) -> None:

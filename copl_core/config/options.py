@@ -10,11 +10,14 @@ from collections.abc import Sequence
 from typing import Any
 
 from copl_core.api import ConfigError
-from copl_core.config.compose import drop_delete
+from copl_core.config.compose import Layer, drop_delete
+from copl_core.config.origins import Origin, without
 from copl_core.config.strict_yaml import parse_value
-from copl_core.config.values import join, show
+from copl_core.config.values import Problem, join, show
 from copl_core.plugins.suggest import did_you_mean, listing
 
+#: Top-level blocks that a config may leave out whole; every key in them has a default.
+_OPTIONAL_BLOCKS = ("compute", "loggers", "plugins")
 _PAIRS = {"(": ")", "[": "]", "{": "}"}
 
 
@@ -26,15 +29,40 @@ def apply_options(config: dict[str, Any], options: Sequence[str]) -> dict[str, A
         options: ``path=value`` each.
 
     Raises:
-        ConfigError: An option can't be read, or its path leads nowhere.
+        ConfigError: Options can't be read, or their paths lead nowhere; lists all of them.
     """
-    config = copy.deepcopy(config)
+    layer, problems = override(Layer(config, {}), options)
+    if problems:
+        raise ConfigError("\n".join(map(str, problems)))
+    return layer.values
+
+
+def override(layer: Layer, options: Sequence[str]) -> tuple[Layer, list[Problem]]:
+    """Apply options in order.
+
+    Args:
+        layer: The config so far; stays as it is.
+        options: ``path=value`` each.
+
+    Returns:
+        The config with the options that can be applied, and what is wrong with the others.
+    """
+    values, origins = copy.deepcopy(layer.values), dict(layer.origins)
+    problems: list[Problem] = []
     for option in options:
-        path, separator, text = option.partition("=")
-        if not separator or not all(path.strip().split(".")):
-            raise ConfigError(f"--cfg-options {option!r}: expected path=value, e.g. schedule.epochs=5")
-        _set(config, path.strip(), parse_option_value(text, f"--cfg-options {option!r}"))
-    return config
+        title = f"--cfg-options {option!r}"
+        path, separator, text = (part.strip() for part in option.partition("="))
+        if not separator or not all(path.split(".")):
+            problems.append(Problem(title, "expected path=value, e.g. schedule.epochs=5"))
+            continue
+        try:
+            _set(values, path, parse_option_value(text, title))
+        except ConfigError as error:
+            title, _, message = str(error).partition(": ")
+            problems.append(Problem(title, message))
+            continue
+        origins = {**without(origins, [path]), path: Origin(f"--cfg-options {option}")}
+    return Layer(values, origins, layer.problems), problems
 
 
 def parse_option_value(text: str, source: str) -> Any:
@@ -95,6 +123,8 @@ def _set(config: dict[str, Any], path: str, value: Any) -> None:
     *parents, last = path.split(".")
     block: Any = config
     walked = ""
+    if parents and parents[0] in _OPTIONAL_BLOCKS:
+        config.setdefault(parents[0], {})
     for key in parents:
         block = _step(block, key, walked, path)
         walked = join(walked, key)

@@ -5,6 +5,7 @@ strings and numbers like ``012`` are refused, with file and line. Importing this
 of YAML files, whose own one executes tags.
 """
 
+import math
 import re
 from collections.abc import Hashable, Iterable
 from pathlib import Path
@@ -14,6 +15,7 @@ import yaml
 from mmengine.fileio import BaseFileHandler, register_handler
 
 from copl_core.api import ConfigError
+from copl_core.config.origins import yaml_lines
 
 _TAG = "tag:yaml.org,2002:"
 _AMBIGUOUS = f"{_TAG}ambiguous"
@@ -69,7 +71,15 @@ def _refuse_ambiguous(_: yaml.SafeLoader, node: yaml.ScalarNode) -> Any:
     raise _error(node, f"ambiguous number {node.value}: write a decimal without leading zero, or a string in quotes")
 
 
+def _construct_int(_: yaml.SafeLoader, node: yaml.ScalarNode) -> int:
+    try:
+        return int(node.value)
+    except ValueError:  # Python converts some thousand digits at most
+        raise _error(node, f"a number of {len(node.value)} digits is too long") from None
+
+
 StrictLoader.add_constructor(_AMBIGUOUS, _refuse_ambiguous)
+StrictLoader.add_constructor(f"{_TAG}int", _construct_int)
 
 
 class StrictDumper(yaml.SafeDumper):
@@ -88,11 +98,20 @@ def read_yaml(path: Path) -> dict[str, Any]:
     Raises:
         ConfigError: It can't be read or isn't strict YAML with a mapping at the top; begins with ``file:line``.
     """
+    return parse_mapping(_read_text(path), str(path))
+
+
+def read_yaml_lines(path: Path) -> tuple[dict[str, Any], dict[str, int]]:
+    """Read one YAML file, see ``read_yaml``, and the lines of its keys and list items by path."""
+    text = _read_text(path)
+    return parse_mapping(text, str(path)), yaml_lines(yaml.compose(text, StrictLoader))
+
+
+def _read_text(path: Path) -> str:
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        return path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: cannot be read: {error}") from error
-    return parse_mapping(text, str(path))
 
 
 def parse_mapping(text: str, source: str) -> dict[str, Any]:
@@ -137,10 +156,17 @@ def parse_value(text: str, source: str, *, lines: bool = True) -> Any:
         raise ConfigError(f"{source}: nested too deeply") from error
 
 
-def dump_yaml(value: Any) -> str:
+def dump_yaml(value: Any, *, width: float = 120) -> str:
     """Return plain data as YAML text, keys in the order given; ``parse_value`` reads it back equal."""
-    text: str = yaml.dump(value, Dumper=StrictDumper, sort_keys=False, allow_unicode=True, width=120)
+    text: str = yaml.dump(value, Dumper=StrictDumper, sort_keys=False, allow_unicode=True, width=width)
     return text
+
+
+def dump_inline(value: Any) -> str:
+    """Return plain data as YAML on one line."""
+    text: str = yaml.dump(value, Dumper=StrictDumper, sort_keys=False, allow_unicode=True, width=math.inf,
+                          default_flow_style=True)  # fmt: skip
+    return text.removesuffix("\n...\n").strip()
 
 
 def _error(at: Any, problem: str) -> yaml.MarkedYAMLError:

@@ -6,7 +6,6 @@ becomes one), and collects every problem on the way instead of stopping at the f
 
 import collections.abc
 import dataclasses
-import inspect
 import reprlib
 import types
 import typing
@@ -15,10 +14,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeVar, Union
 
+from copl_core.api import ConfigError
+from copl_core.config.signature import Signature, SourceClass, Unresolved, signature_of
 from copl_core.plugins.suggest import did_you_mean, listing
 
-_SEQUENCES = (collections.abc.Sequence, collections.abc.Collection, collections.abc.Iterable)
-_MAPPINGS = (dict, collections.abc.Mapping, collections.abc.MutableMapping)
+SEQUENCES = (collections.abc.Sequence, collections.abc.Collection, collections.abc.Iterable)
+MAPPINGS = (dict, collections.abc.Mapping, collections.abc.MutableMapping)
 
 
 @dataclass(frozen=True)
@@ -37,59 +38,9 @@ class Problem:
         return f"{self.path}: {self.message}"
 
 
-@dataclass(frozen=True)
-class Argument:
-    """One argument of a constructor."""
-
-    annotation: Any
-    required: bool
-
-
-@dataclass(frozen=True)
-class Unresolved:
-    """An annotation given as text whose names can't be resolved, e.g. imported under ``TYPE_CHECKING`` only."""
-
-    text: str
-
-
 def join(path: str, key: str | int) -> str:
     """Append a key to a path."""
     return f"{path}.{key}" if path else str(key)
-
-
-def arguments(owner: type) -> dict[str, Argument]:
-    """Return what a class can be constructed with.
-
-    A constructor's ``**kwargs`` stands for the arguments of the next constructor up the class tree, as in
-    ``super().__init__(**kwargs)``; there are no open-ended arguments.
-    """
-    found: dict[str, Argument] = {}
-    for cls in owner.__mro__:
-        init = cls.__dict__.get("__init__")
-        if not inspect.isfunction(init):
-            continue
-        open_ended = False
-        for parameter in list(inspect.signature(init).parameters.values())[1:]:
-            if parameter.kind is parameter.VAR_KEYWORD:
-                open_ended = True
-            elif parameter.kind is not parameter.VAR_POSITIONAL:
-                annotation = _annotation(init, parameter.name)
-                found.setdefault(parameter.name, Argument(annotation, parameter.default is parameter.empty))
-        if not open_ended:
-            break
-    return found
-
-
-def _annotation(init: types.FunctionType, name: str) -> Any:
-    """The annotation of one argument; each is resolved alone, so that one bad name spoils only its own."""
-    if name not in init.__annotations__:
-        return Any
-    annotation = init.__annotations__[name]
-    holder = types.SimpleNamespace(__annotations__={name: annotation})
-    try:
-        return typing.get_type_hints(holder, globalns=init.__globals__)[name]
-    except (NameError, AttributeError, TypeError, SyntaxError):
-        return Unresolved(str(annotation))
 
 
 class ValueReader:
@@ -114,7 +65,7 @@ class ValueReader:
             annotation: A resolved annotation.
             path: Where the value stands.
         """
-        annotation = _bare(annotation)
+        annotation = bare(annotation)
         origin = typing.get_origin(annotation)
         container = origin or annotation
         if annotation in (Any, object) or isinstance(annotation, TypeVar):
@@ -125,14 +76,14 @@ class ValueReader:
             return self._literal(value, typing.get_args(annotation), path)
         if annotation in (bool, int, float, str, types.NoneType, None):
             return self._plain(value, annotation, path)
-        if container in (list, tuple, *_SEQUENCES):
+        if container in (list, tuple, *SEQUENCES):
             return self._sequence(value, annotation, path)
-        if container in _MAPPINGS:
+        if container in MAPPINGS:
             return self._mapping(value, annotation, path)
         if annotation is Path and isinstance(value, str):
             return Path(value)
-        if isinstance(annotation, type) and dataclasses.is_dataclass(annotation):
-            return self._dataclass(value, annotation, path)
+        if isinstance(annotation, type) and is_record(annotation):
+            return self._record(value, annotation, path)
         return self.read_other(value, annotation, path)
 
     def read_other(self, value: Any, annotation: Any, path: str) -> Any:
@@ -141,32 +92,28 @@ class ValueReader:
             return value
         return self.fail(path, f"cannot be set in a config: its type is {describe(annotation)}")
 
-    def read_arguments(
-        self, owner: type, config: Mapping[str, Any], path: str, context: Sequence[str] = ()
-    ) -> dict[str, Any]:
+    def read_arguments(self, signature: Signature, config: Mapping[str, Any], path: str) -> dict[str, Any]:
         """Read the arguments of a constructor.
 
         Args:
-            owner: The class to construct.
+            signature: What it takes.
             config: The arguments.
             path: Where they stand.
-            context: Names of arguments that the framework sets.
         """
-        accepted = arguments(owner)
-        settable = [name for name in accepted if name not in context]
+        settable = signature.settable
         result: dict[str, Any] = {}
         for key, value in config.items():
             where = join(path, key)
-            if key in context:
+            if key in signature.context:
                 self.fail(where, "set by the framework: remove it")
-            elif key in accepted:
-                result[key] = self.read(value, accepted[key].annotation, where)
+            elif key in settable:
+                result[key] = self.read(value, settable[key].annotation, where)
             else:
-                hint = did_you_mean(key, settable) or self.unknown_hint(settable)
-                self.fail(where, f"{owner.__name__} has no argument {key!r}{hint}")
-        for name, argument in accepted.items():
-            if argument.required and name not in config and name not in context:
-                self.fail(join(path, name), f"required by {owner.__name__}")
+                hint = did_you_mean(key, settable) or self.unknown_hint(tuple(settable))
+                self.fail(where, f"{signature.name} has no argument {key!r}{hint}")
+        for name, argument in settable.items():
+            if argument.required and name not in config:
+                self.fail(join(path, name), f"required by {signature.name}")
         return result
 
     def unknown_hint(self, settable: Sequence[str]) -> str:
@@ -237,20 +184,27 @@ class ValueReader:
         """Read one value of a mapping."""
         return self.read(value, annotation, path)
 
-    def _dataclass(self, value: Any, annotation: type, path: str) -> Any:
+    def _record(self, value: Any, annotation: type, path: str) -> Any:
         if not isinstance(value, Mapping):
             return self.fail(path, f"expected keys and values ({annotation.__name__}), got {show(value)}")
         start = len(self.problems)
-        kwargs = self.read_arguments(annotation, value, path)
+        kwargs = self.read_arguments(signature_of(annotation), value, path)
         if len(self.problems) > start:
             return None
+        if issubclass(annotation, SourceClass):
+            return kwargs
         try:
             return annotation(**kwargs)
-        except ValueError as error:
+        except (ValueError, ConfigError) as error:
             return self.fail(path, str(error))
 
 
-def _bare(annotation: Any) -> Any:
+def is_record(annotation: type) -> bool:
+    """Whether a class is a dataclass, imported or read."""
+    return annotation.is_record if issubclass(annotation, SourceClass) else dataclasses.is_dataclass(annotation)
+
+
+def bare(annotation: Any) -> Any:
     """Strip what doesn't concern a value: ``Annotated[X, ...]`` and ``NewType``."""
     while True:
         if typing.get_origin(annotation) is typing.Annotated:
@@ -263,7 +217,7 @@ def _bare(annotation: Any) -> Any:
 
 def describe(annotation: Any) -> str:
     """Name an annotation for a person."""
-    annotation = _bare(annotation)
+    annotation = bare(annotation)
     origin = typing.get_origin(annotation)
     if origin in (Union, types.UnionType):
         return " or ".join(describe(option) for option in typing.get_args(annotation))
@@ -271,9 +225,9 @@ def describe(annotation: Any) -> str:
         return " or ".join(map(repr, typing.get_args(annotation)))
     if annotation in (None, types.NoneType):
         return "null"
-    if (origin or annotation) in (list, tuple, *_SEQUENCES):
+    if (origin or annotation) in (list, tuple, *SEQUENCES):
         return "a list"
-    if (origin or annotation) in _MAPPINGS:
+    if (origin or annotation) in MAPPINGS:
         return "keys and values"
     if isinstance(annotation, type) and origin is None:
         return annotation.__name__

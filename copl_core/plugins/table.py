@@ -1,7 +1,9 @@
 """The component table: what all loaded plugins provide, by kind and name."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, replace
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Literal, Protocol, TypeVar
 
 from copl_core.api import KINDS, PluginError
@@ -11,6 +13,11 @@ from copl_core.plugins.suggest import close_match, did_you_mean, listing
 FIRST_PARTY = "copl"
 
 State = Literal["loaded", "disabled", "failed", "incompatible"]
+#: So many names are listed where none resembles the one that was asked for.
+_LISTED = 20
+
+#: What a component's bare name means: it, the first-party one of that name, or nothing, since several have it.
+Naming = Literal["loaded", "shadowed", "ambiguous"]
 
 
 @dataclass(frozen=True)
@@ -59,6 +66,14 @@ class Component:
         """``<plugin>.<name>``, which is never ambiguous."""
         return f"{self.plugin}.{self.name}"
 
+    @property
+    def lasting(self) -> str:
+        """The name to keep in files: no later installation gives it to another one.
+
+        It is the bare one of a first-party component, which always wins it, and else ``qualified``.
+        """
+        return self.name if self.distribution == FIRST_PARTY else self.qualified
+
 
 @dataclass(frozen=True)
 class PackagedConfigs:
@@ -74,6 +89,15 @@ class PackagedConfigs:
     def qualified(self) -> str:
         """``<plugin>.<name>``, which is never ambiguous."""
         return f"{self.plugin}.{self.name}"
+
+    def path(self) -> Path | None:
+        """Where the folder lies, None if the package isn't there; the package is not imported for it."""
+        try:
+            spec = find_spec(self.package)
+        except ImportError:
+            return None
+        places = spec.submodule_search_locations if spec else None
+        return Path(next(iter(places))) / self.folder if places else None
 
 
 class _Provided(Protocol):
@@ -124,6 +148,23 @@ class ComponentTable:
             sorted(found, key=lambda component: (KINDS.index(component.kind), component.name, component.plugin))
         )
 
+    def configs(self) -> tuple[PackagedConfigs, ...]:
+        """Return all config folders, sorted by name and plugin."""
+        return tuple(sorted(self._configs, key=lambda folder: (folder.name, folder.plugin)))
+
+    def without(self, plugins: Collection[str], reason: str) -> "ComponentTable":
+        """Return the table as if some plugins were not loaded, for the reason given."""
+        return ComponentTable(
+            [each for each in self._components if each.plugin not in plugins],
+            [each for each in self._configs if each.plugin not in plugins],
+            [
+                replace(status, state="disabled", error=reason)
+                if status.name in plugins and status.state == "loaded"
+                else status
+                for status in self.statuses
+            ],
+        )
+
     def find(self, kind: str, name: str) -> Component:
         """Look up a component by its bare or qualified name.
 
@@ -133,6 +174,26 @@ class ComponentTable:
         if kind not in KINDS:
             raise PluginError(f"unknown kind {kind!r}{did_you_mean(kind, KINDS)}; kinds: {', '.join(KINDS)}")
         return self._look_up(name, self.components(kind), kind)
+
+    def named(self, name: str) -> tuple[Component, ...]:
+        """Return the components of a bare or qualified name, of whatever kind and plugin.
+
+        Raises:
+            PluginError: There is none.
+        """
+        found = tuple(each for each in self.components() if name in (each.name, each.qualified))
+        if not found:
+            plugin, _, bare = name.rpartition(".")
+            raise PluginError(self._unknown(name, plugin, bare, self.components(), "component"))
+        return found
+
+    def naming(self, component: Component) -> Naming:
+        """Whether the bare name of a component means it; one whose doesn't is written ``<plugin>.<name>``."""
+        return _naming(component, self.components(component.kind))
+
+    def naming_of_configs(self, folder: PackagedConfigs) -> Naming:
+        """The same of a config folder."""
+        return _naming(folder, self._configs)
 
     def find_configs(self, name: str) -> PackagedConfigs:
         """Look up a packaged config folder by its bare or qualified name.
@@ -169,7 +230,8 @@ class ComponentTable:
         if others:
             parts.append(f"{bare!r} exists as a {' and a '.join(others)}.")
         if not match and not others:
-            parts.append(f"Known: {listing(known)}.")
+            few = len(known) <= _LISTED
+            parts.append(f"Known: {listing(known)}." if few else "`copl plugins list` names them all.")
         missing = [f"{status.name} ({status.error})" for status in self.statuses if status.state != "loaded"]
         if missing:
             parts.append(f"Plugins not loaded: {', '.join(missing)}.")
@@ -189,6 +251,13 @@ class ComponentTable:
                 if item.distribution != FIRST_PARTY and item.name in winners
             ]
         return lines
+
+
+def _naming(item: _Item, items: Iterable[_Item]) -> Naming:
+    chosen = _choose([each for each in items if each.name == item.name])
+    if chosen is None:
+        return "ambiguous"
+    return "loaded" if chosen == item else "shadowed"
 
 
 def _choose(found: Sequence[_Item]) -> _Item | None:

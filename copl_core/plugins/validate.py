@@ -7,6 +7,7 @@ from types import ModuleType
 from typing import Any
 
 from packaging.requirements import InvalidRequirement, Requirement
+from packaging.utils import canonicalize_name
 
 import copl_core
 from copl_core.api import API_VERSION, KINDS, ComponentSpec, ConfigRoot, PluginError
@@ -58,7 +59,9 @@ def check_version(module: ModuleType, distribution: Distribution | None) -> None
             requirement = Requirement(line)
         except InvalidRequirement:
             continue
-        if requirement.name != FIRST_PARTY or (requirement.marker and not requirement.marker.evaluate({"extra": ""})):
+        if canonicalize_name(requirement.name) != FIRST_PARTY:
+            continue
+        if requirement.marker and not requirement.marker.evaluate({"extra": ""}):
             continue
         if not requirement.specifier.contains(copl_core.__version__, prereleases=True):
             raise IncompatibleError(f"needs copl{requirement.specifier}, this is {copl_core.__version__}")
@@ -73,7 +76,8 @@ def check_components(declared: Any) -> list[ComponentSpec]:
     specs = _typed(declared, ComponentSpec, "copl_components")
     for spec in specs:
         if spec.kind not in KINDS:
-            raise PluginError(f"component {spec.name!r}: unknown kind {spec.kind!r}{did_you_mean(spec.kind, KINDS)}")
+            hint = did_you_mean(str(spec.kind), KINDS) or f"; kinds: {', '.join(KINDS)}"
+            raise PluginError(f"component {spec.name!r}: unknown kind {spec.kind!r}{hint}")
         check_name(spec.name, f"name of a {spec.kind}")
         if not isinstance(spec.target, str) or not _TARGET.fullmatch(spec.target):
             raise PluginError(f"{spec.kind} {spec.name!r}: target must be 'package.module:Class', got {spec.target!r}")

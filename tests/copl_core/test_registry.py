@@ -1,6 +1,7 @@
 """Components are tiny subclasses of the contracts, in a module of a fake plugin."""
 
 import itertools
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,8 @@ import pytest
 
 from copl_core.api import ConfigError, PluginError
 from copl_core.config import load_config
-from copl_core.plugins import Component, ComponentTable, PluginStatus
+from copl_core.contracts import FeatureLayout
+from copl_core.plugins import Component, ComponentTable, PluginStatus, get_table
 from copl_core.registry import ComponentFactory, Registry
 
 _COUNTER = itertools.count()
@@ -20,6 +22,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from copl_core.api import ConfigError
 from copl_core.contracts import Bank, Factory, Head, Loss, Mapper, Prompt, Tuner
 
 if TYPE_CHECKING:
@@ -71,6 +74,10 @@ class Interaction(Plain):
 class Course:
     steps: tuple[int, ...] = (1,)
     kind: Literal["up", "down"] = "up"
+
+    def __post_init__(self):
+        if not self.steps:
+            raise ConfigError("steps: at least one is needed")
 
 
 class Copl(Tuner):
@@ -188,6 +195,22 @@ def test_what_can_not_be_resolved(registry: Registry, kind: str, name: str, mess
     assert problem.path == "x.type"
 
 
+def test_what_a_components_module_prints_is_no_part_of_an_answer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "fake_banner.py").write_text(
+        "from copl_core.contracts import Metric\nprint('welcome')\nclass Chatty(Metric):\n"
+        "    def measure(self, *_): ...\n    def summarize(self, *_): ...\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    chatty = Component("metric", "chatty", "fake_banner:Chatty", "", "ext", "copl-ext", "0.3")
+
+    assert Registry(ComponentTable([chatty])).resolve("metric", "chatty").__name__ == "Chatty"
+
+    printed = capsys.readouterr()
+    assert (printed.out, printed.err) == ("", "welcome\n")
+
+
 def test_an_import_error_keeps_its_cause(registry: Registry) -> None:
     with pytest.raises(PluginError) as caught:
         registry.resolve("backbone", "broken")
@@ -254,6 +277,44 @@ def test_factories_remember_where_they_come_from(registry: Registry) -> None:
         "tuner.prompts.interaction.bank": "ext.prompt_bank",
         "tuner.prompts.interaction.mapper": "ext.linear",
     }
+
+
+@pytest.mark.parametrize(
+    ("block", "line"),
+    [
+        ("bank:\n        type: prompt_bank\n        size: 0", 8),
+        ("bank: {type: prompt_bank, size: -3}", 6),
+    ],
+)
+def test_a_refused_value_is_told_with_the_place_where_it_was_written(
+    registry: Registry, tmp_path: Path, block: str, line: int
+) -> None:
+    path = tmp_path / "a.yaml"
+    path.write_text(
+        "tuner:\n  type: copl\n  prompts:\n    i:\n      type: interaction\n"
+        f"      {block}\n      mapper: {{type: linear}}\n"
+    )
+    config = load_config(path)
+    (factory,) = registry.factories({"tuner": ("tuner", config["tuner"])}, config.origins).values()
+
+    with pytest.raises(ConfigError) as caught:
+        factory(layout=0).makers["i"](layout=0)
+
+    assert str(caught.value).startswith("tuner.prompts.i.bank: prompt_bank: size must be at least 1, got ")
+    assert str(caught.value).endswith(f" ({path}:{line})")
+
+
+def test_the_place_of_what_a_component_says_itself_is_told_once(registry: Registry, tmp_path: Path) -> None:
+    path = tmp_path / "a.yaml"
+    path.write_text("ave:\n  type: ave_classifier\n  classes: 1\n")
+    config = load_config(path)
+    (factory,) = Registry(get_table()).factories({"ave": ("head", config["ave"])}, config.origins).values()
+    layout = FeatureLayout(width=4, pyramid=((4, 2, 2),))
+
+    with pytest.raises(ConfigError) as caught:
+        factory(visual=layout, audio=layout, frames=2)
+
+    assert str(caught.value) == f"head.classes is 1: must be at least 2, one event and background ({path}:3)"
 
 
 def test_components_of_one_factory_share_no_values_with_each_other_or_the_config(registry: Registry) -> None:
@@ -338,3 +399,30 @@ def test_an_ablation_by_option_builds_without_the_part(registry: Registry, tmp_p
     config = load_config(path, ["tuner.prompts.a=null", "tuner.prompts.b.length=7"])
     tuner = registry.build("tuner", config["tuner"], path="tuner", layout=0)
     assert [make(layout=0).length for make in tuner.makers.values()] == [7]
+
+
+def test_factories_tell_what_is_wrong_with_all_blocks(registry: Registry) -> None:
+    blocks = {
+        "tuner": ("tuner", {"type": "copl", "prompts": {}, "course": {"steps": []}}),
+        "one": ("bank", {"type": "prompt_bank", "sise": 1}),
+        "two": ("mapper", {"type": "linear"}),
+        "three": ("mapper", {"type": "liner"}),
+    }
+    with pytest.raises(ConfigError) as caught:
+        registry.factories(blocks)
+    assert str(caught.value).splitlines() == [
+        "tuner.course: steps: at least one is needed",
+        "one.sise: PromptBank has no argument 'sise'; did you mean 'size'?",
+        "three.type: no mapper named 'liner'. Did you mean 'linear' (from ext)?",
+    ]
+
+
+def test_checking_imports_no_component(registry: Registry) -> None:
+    fresh = Registry(registry.table)
+    modules = {component.target.partition(":")[0] for component in registry.table.components("bank")}
+    kept = {name: sys.modules.pop(name) for name in modules if name in sys.modules}
+    try:
+        assert fresh.problems("prompt", FULL["prompts"]["interaction"], "prompt") == []
+        assert not modules & set(sys.modules)
+    finally:
+        sys.modules.update(kept)

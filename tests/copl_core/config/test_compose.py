@@ -7,8 +7,9 @@ import mmengine
 import pytest
 
 from copl_core.api import ConfigError
-from copl_core.config import dump_config, load_config
+from copl_core.config import check_config, dump_config, load_config
 from copl_core.plugins import ComponentTable, PackagedConfigs
+from copl_core.registry import Registry
 
 Write = Callable[[Mapping[str, str]], None]
 
@@ -19,8 +20,13 @@ def error(path: str, table: ComponentTable | None = None) -> str:
     return str(caught.value)
 
 
+def problems(path: str) -> list[str]:
+    return [str(problem) for problem in load_config(path).problems]
+
+
 BASES = {
     "base/model.yaml": "model: {type: swin, width: 64, head: {type: mlp, dims: [1, 2]}}\n",
+    "base/data.yaml": "data: {root: here, sizes: [96, 64]}\n",
     "base/schedule.py": "schedule = dict(epochs=10, prompt_lr=1e-3, steps=(1, 2))\n",
 }
 SAME = {
@@ -28,9 +34,9 @@ SAME = {
         "a.py",
         "_base_ = ['base/model.yaml', './base/schedule.py']\nmodel = dict(width=32)\nseed = 3\n",
     ),
-    "yaml from yaml and py": (
+    "yaml from two yamls": (
         "a.yaml",
-        "_base_: [./base/model.yaml, base/schedule.py]\nmodel: {width: 32}\nseed: 3\n",
+        "_base_: [./base/model.yaml, base/data.yaml]\nmodel: {width: 32}\nseed: 3\n",
     ),
     "one base as a string": ("a.yaml", "_base_: base/model.yaml\nmodel: {head: {dims: [3]}}\n"),
     "delete": ("a.yaml", "_base_: base/model.yaml\nmodel: {_delete_: true, type: vit}\n"),
@@ -88,8 +94,8 @@ def test_the_same_experiment_in_py_and_yaml_is_equal(write: Write) -> None:
 
 
 def test_bases_of_bases_are_relative_to_the_file_that_names_them(write: Write) -> None:
-    write({"x/y/a.yaml": "_base_: ../b.py\na: 1\n", "x/b.py": "_base_ = 'z/c.yaml'\nb = 2\n", "x/z/c.yaml": "c: 3\n"})
-    assert load_config("x/y/a.yaml") == {"c": 3, "b": 2, "a": 1}
+    write({"x/y/a.py": "_base_ = '../b.py'\na = 1\n", "x/b.py": "_base_ = 'z/c.yaml'\nb = 2\n", "x/z/c.yaml": "c: 3\n"})
+    assert load_config("x/y/a.py") == {"c": 3, "b": 2, "a": 1}
 
 
 def test_a_block_may_come_back_after_a_base_removed_it(write: Write) -> None:
@@ -106,15 +112,18 @@ def test_bases_may_agree_but_not_contradict(write: Write) -> None:
     write({"b.yaml": "x: 1\n", "c.yaml": "x: 1\ny: 2\n", "d.yaml": "x: 9\n", "a.yaml": "_base_: [b.yaml, c.yaml]\n"})
     assert load_config("a.yaml") == {"x": 1, "y": 2}
     write({"a.yaml": "_base_: [b.yaml, d.yaml]\n"})
-    assert "a.yaml: both 'b.yaml' and 'd.yaml' set 'x', to different values" in error("a.yaml")
+    assert problems("a.yaml") == [
+        "x: a.yaml:1: both 'b.yaml' and 'd.yaml' set it, to different values; "
+        "keep one of them as _base_ and write the rest here"
+    ]
 
 
 def test_a_missing_base_names_who_asked_and_what_lies_nearby(write: Write) -> None:
     write({"configs/a.py": "_base_ = ['./bsae.py']\n", "configs/base.py": "", "configs/notes.txt": ""})
-    assert error("configs/a.py") == "configs/a.py: _base_ './bsae.py' not found; nearby: base.py"
+    assert error("configs/a.py") == "configs/a.py:1: _base_ './bsae.py' not found; nearby: base.py"
     write({"configs/a.py": "_base_ = ['nowhere/x.py']\n"})
     assert (
-        error("configs/a.py") == "configs/a.py: _base_ 'nowhere/x.py' not found; there is no folder 'configs/nowhere'"
+        error("configs/a.py") == "configs/a.py:1: _base_ 'nowhere/x.py' not found; there is no folder 'configs/nowhere'"
     )
 
 
@@ -133,16 +142,35 @@ def test_a_circle_of_bases(write: Write) -> None:
 @pytest.mark.parametrize("references", ["5", "[a.yaml, 5]", "{a: 1}", "null"])
 def test_base_must_be_file_names(write: Write, references: str) -> None:
     write({"a.yaml": f"_base_: {references}\n"})
-    assert "a.yaml: _base_ must be a file name or a list of file names" in error("a.yaml")
+    assert "a.yaml:1: _base_ must be a file name or a list of file names" in error("a.yaml")
 
 
 def test_a_block_over_something_else(write: Write) -> None:
     write({"b.yaml": "m: {layers: [1, 2]}\n", "a.yaml": "_base_: b.yaml\nm: {layers: {0: x}}\n"})
     assert "a.yaml:2: a key must be a string" in error("a.yaml")
     write({"a.yaml": "_base_: b.yaml\nm: {layers: {'0': x}}\n"})
-    message = error("a.yaml")
-    assert message.startswith("a.yaml: m.layers is a block of keys here, but list [1, 2] in the base")
-    assert "_delete_: true" in message
+    assert problems("a.yaml") == [
+        "m.layers: a block of keys here, but list [1, 2] in the base; to replace it add `_delete_: true`"
+    ]
+
+
+def test_files_that_contradict_each_other_hide_nothing_else(write: Write) -> None:
+    write({"b.yaml": "tuner: copl\nseed: 1\n", "c.yaml": "seed: 2\nschedule: {epochs: many}\n"})
+    write({"a.py": "_base_ = ['b.yaml', 'c.yaml']\ntuner = dict(type='copy')\n\nencodes = 1\n"})
+
+    with pytest.raises(ConfigError) as caught:
+        check_config(load_config("a.py", ["tunr.x=1"]), Registry(ComponentTable()), "a.py")
+
+    lines = str(caught.value).splitlines()
+    for line in (
+        "  tuner: a block of keys here, but str 'copl' in the base; to replace it add `_delete_: true` (a.py:2)",
+        "  encodes: unknown key; did you mean 'encoders'? (a.py:4)",
+        "  schedule.epochs: expected int, got str 'many' (c.yaml:2)",
+        "  --cfg-options tunr.x: the config has no key 'tunr'; did you mean 'tuner'?",
+        "  tuner.type: no tuner named 'copy'. Known: none. (a.py:2)",
+    ):
+        assert line in lines
+    assert any(line.startswith("  seed: a.py:1: both 'b.yaml' and 'c.yaml' set it") for line in lines)
 
 
 @pytest.mark.parametrize(
@@ -156,8 +184,8 @@ def test_a_block_over_something_else(write: Write) -> None:
         ("import not_there\n", "a.py:1: ModuleNotFoundError: No module named 'not_there'"),
         ("raise SystemExit(3)\n", "a.py:1: SystemExit: 3"),
         ("x = 1\n_base_ = [n for n in 'b']\n", "a.py:2: _base_ must be written out"),
-        ("from pathlib import Path\nd = dict(root=[Path('x')])\n", "a.py: d.root.0: a config holds plain data"),
-        ("d = {'a': {5: 1}}\n", "a.py: d.a: a key must be a string, got 5"),
+        ("from pathlib import Path\nd = dict(root=[Path('x')])\n", "a.py:2: d.root.0: a config holds plain data"),
+        ("d = {'a': {5: 1}}\n", "a.py:1: d.a: a key must be a string, got 5"),
     ],
 )
 def test_errors_in_a_py_config_name_file_and_line(write: Write, text: str, message: str) -> None:
@@ -196,13 +224,33 @@ def test_a_packaged_base(write: Write, tmp_path: Path, monkeypatch: pytest.Monke
     assert "packaged_x" not in sys.modules
 
     write({"a.yaml": "_base_: ext::sub/bsae.yaml\n"})
-    assert error("a.yaml", table) == "a.yaml: _base_ 'ext::sub/bsae.yaml' not found; nearby: base.yaml"
+    assert error("a.yaml", table) == "a.yaml:1: _base_ 'ext::sub/bsae.yaml' not found; nearby: base.yaml"
     write({"a.yaml": "_base_: ex::sub/base.yaml\n"})
-    assert "a.yaml: _base_ 'ex::sub/base.yaml': no packaged configs named 'ex'. Did you mean 'ext'" in error(
+    assert "a.yaml:1: _base_ 'ex::sub/base.yaml': no packaged configs named 'ex'. Did you mean 'ext'" in error(
         "a.yaml", table
     )
     gone = ComponentTable(configs=[PackagedConfigs("ex", "packaged_gone", "configs", "p", "p")])
     assert "names package 'packaged_gone', which is not there" in error("a.yaml", gone)
+
+
+@pytest.mark.parametrize(
+    "reference", ["evil.py", "./sub/../evil.py", "evil.py/x/..", "ext::evil.py", "[fine.yaml, evil.py]"]
+)
+@pytest.mark.parametrize("name", ["a.yaml", "a.yml", "middle.yaml"])
+def test_a_program_below_yaml_is_refused_and_does_not_run(
+    write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, reference: str
+) -> None:
+    evil = "open('mark', 'w')\n"
+    write({name: f"_base_: {reference}\n", "evil.py": evil, "fine.yaml": "x: 1\n", "sub/x": ""})
+    write(
+        {"site/packaged_y/__init__.py": "", "site/packaged_y/configs/evil.py": evil, "top.py": f"_base_ = '{name}'\n"}
+    )
+    monkeypatch.syspath_prepend(tmp_path / "site")
+    table = ComponentTable(configs=[PackagedConfigs("ext", "packaged_y", "configs", "p", "p")])
+
+    for config in (name, "top.py"):
+        assert "is a program, and a YAML config runs nothing" in error(config, table)
+    assert not Path("mark").exists()
 
 
 def test_a_dumped_config_reads_back_equal(write: Write) -> None:

@@ -120,3 +120,7 @@ def test_mistakes_are_told(option: str, message: str) -> None:
     with pytest.raises(ConfigError) as caught:
         apply_options(CONFIG, [option])
     assert message in str(caught.value)
+
+
+def test_an_optional_block_need_not_be_there():
+    assert apply_options({"seed": 1}, ["compute.precision=bf16"]) == {"seed": 1, "compute": {"precision": "bf16"}}

@@ -5,7 +5,8 @@ from typing import Annotated, Any, Literal, NewType, Optional
 
 import pytest
 
-from copl_core.config.values import ValueReader, arguments
+from copl_core.config.signature import signature_of
+from copl_core.config.values import ValueReader
 
 
 @dataclass(frozen=True)
@@ -118,11 +119,11 @@ def test_keyword_arguments_stand_for_those_of_the_next_constructor() -> None:
     class Child(Middle):
         def __init__(self, *, width: int, **rest: Any) -> None: ...
 
-    found = arguments(Child)
+    found = signature_of(Child).arguments
     assert set(found) == {"width", "layout"}
     assert (found["width"].annotation, found["width"].required) == (int, True)
     assert found["layout"].required
 
 
 def test_a_class_without_a_constructor_has_no_arguments() -> None:
-    assert arguments(type("Empty", (), {})) == {}
+    assert signature_of(type("Empty", (), {})).arguments == {}

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from plugin_packages import add_distribution
+
 _COUNTER = itertools.count()
 
 HEADER = "from copl_core.api import ComponentSpec, ConfigRoot, hookimpl\n"
@@ -23,6 +25,7 @@ class Site:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self._points: dict[str, dict[str, str]] = {}
 
     def add(
         self,
@@ -38,14 +41,9 @@ class Site:
         module = f"fake_{next(_COUNTER)}_{plugin.lower().replace('-', '_')}"
         if code is not None:
             (self.folder / f"{module}.py").write_text(HEADER + code)
-        info = self.folder / f"{distribution.replace('-', '_')}-{version}.dist-info"
-        info.mkdir(exist_ok=True)
-        needs = f"Requires-Dist: {requires}\n" if requires else ""
-        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {distribution}\nVersion: {version}\n{needs}")
-        with (info / "entry_points.txt").open("a") as file:
-            if file.tell() == 0:
-                file.write("[copl.plugins]\n")
-            file.write(f"{plugin} = {module}\n")
+        points = self._points.setdefault(distribution, {})
+        points[plugin] = module
+        add_distribution(self.folder, distribution, points, version=version, requires=[requires] if requires else [])
         return module
 
     def points(self) -> list[EntryPoint]:

@@ -1,13 +1,17 @@
+import json
 import logging
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any
 
 import pytest
 
+import copl_core
 from copl_core.api import PluginError
 from copl_core.plugins import discover, get_table, reset_table
+from plugin_packages import copl
 
 Code = Callable[[str], str]
 
@@ -44,7 +48,18 @@ BROKEN = {
     "raises_on_import": ("import not_there", "ModuleNotFoundError: No module named 'not_there'"),
     "exits_on_import": ("raise SystemExit('go away')", "SystemExit: go away"),
     "no_hook": ("", "it has no copl_components hook"),
-    "misspelt_hook": ("@hookimpl\ndef copl_component():\n    return []", "unknown hook 'copl_component'"),
+    "misspelt_hook": (
+        "@hookimpl\ndef copl_component():\n    return []",
+        "is not loaded: unknown hook 'copl_component'; did you mean 'copl_components'?",
+    ),
+    "hook_of_nothing": (
+        "@hookimpl\ndef register():\n    return []",
+        "is not loaded: unknown hook 'register'; hooks: copl_api_version, copl_components, copl_configs",
+    ),
+    "unmarked_hook": (
+        "def copl_components():\n    return []",
+        "it has no copl_components hook that returns components; mark it with @hookimpl",
+    ),
     "extra_argument": ("@hookimpl\ndef copl_components(extra):\n    return []", "Argument(s) {'extra'} are declared"),
     "hook_raises": ("@hookimpl\ndef copl_components():\n    return 1 / 0", "ZeroDivisionError: division by zero"),
     "generator_raises": (
@@ -90,6 +105,10 @@ def test_a_broken_plugin_is_told_in_one_line_and_takes_nothing_with_it(
     ("spec", "message"),
     [
         ("'backbnoe', 'swin', 'm:C'", "component 'swin': unknown kind 'backbnoe'; did you mean 'backbone'?"),
+        ("None, 'swin', 'm:C'", "component 'swin': unknown kind None; kinds: backbone, tuner, "),
+        ("['bank'], 'swin', 'm:C'", "component 'swin': unknown kind ['bank']"),
+        ("'bank', None, 'm:C'", "name of a bank must be snake_case ([a-z][a-z0-9_]*), got None"),
+        ("'bank', 'swin', None", "bank 'swin': target must be 'package.module:Class', got None"),
         ("'backbone', 'Swin', 'm:C'", "name of a backbone must be snake_case ([a-z][a-z0-9_]*), got 'Swin'"),
         ("'backbone', 'swin', 'm.C'", "backbone 'swin': target must be 'package.module:Class', got 'm.C'"),
         ("'backbone', 'swin', 'os:system()'", "target must be 'package.module:Class'"),
@@ -143,6 +162,15 @@ def test_a_plugin_that_requires_another_copl_is_incompatible(site: Any, backbone
 
     assert states(table) == {"extra_only": "loaded", "fits": "loaded", "later": "incompatible"}
     assert "needs copl>=99" in next(status.error for status in table.statuses if status.name == "later")
+
+
+@pytest.mark.parametrize("name", ["CoPL", "COPL", "copl"])
+def test_a_distribution_may_be_written_in_any_case(site: Any, backbone: Code, name: str) -> None:
+    site.add("later", backbone("swin"), requires=f"{name}>=99")
+
+    (status,) = discover(site.points()).statuses
+
+    assert (status.state, status.error) == ("incompatible", f"needs copl>=99, this is {copl_core.__version__}")
 
 
 def test_two_third_parties_with_one_plugin_id_are_both_refused(site: Any, backbone: Code) -> None:
@@ -199,6 +227,78 @@ def test_strict_mode_raises_what_the_plugin_raised(site: Any, monkeypatch: pytes
         discover(site.points())
 
 
+@pytest.mark.parametrize("code", ["0", "3", "'bye'", ""])
+def test_strict_mode_fails_where_a_plugin_ends_the_program(site: Any, code: str) -> None:
+    site.add("quits", f"import sys\nsys.exit({code})\n")
+
+    done = copl("plugins", paths=[site.folder], variables={"COPL_STRICT_PLUGINS": "1"})
+
+    assert done.returncode == 1
+    assert "Traceback" in done.stderr
+    assert f"sys.exit({code})" in done.stderr
+    assert "RuntimeError: plugin 'quits' (quits 1.0) ends the program: SystemExit" in done.stderr
+
+
+@pytest.mark.parametrize(("value", "strict"), [("0", False), ("false", False), ("No", False), ("", False),
+                                               ("1", True), ("true", True), ("YES", True)])  # fmt: skip
+def test_how_strict_mode_is_switched(site: Any, monkeypatch: pytest.MonkeyPatch, value: str, strict: bool) -> None:
+    site.add("bad", "import not_there")
+    monkeypatch.setenv("COPL_STRICT_PLUGINS", value)
+
+    with pytest.raises(ModuleNotFoundError) if strict else nullcontext():
+        assert states(discover(site.points())) == {"bad": "failed"}
+
+
+def test_a_switch_that_is_neither_on_nor_off_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COPL_STRICT_PLUGINS", "maybe")
+
+    with pytest.raises(PluginError, match="COPL_STRICT_PLUGINS is 'maybe': expected 1 or 0"):
+        discover([])
+
+
+def test_what_a_plugin_prints_is_no_part_of_an_answer(site: Any) -> None:
+    hook = "@hookimpl\ndef copl_components():\n    print('asked')\n    yield ComponentSpec('bank', 'a', 'm:C')\n"
+    site.add("chatty", "print('hello from a plugin')\n" + hook + "    print('late')\n")
+
+    done = copl("plugins", "list", "--json", paths=[site.folder])
+
+    assert "chatty" in {plugin["name"] for plugin in json.loads(done.stdout)["plugins"]}
+    assert done.stderr.split("\n") == ["hello from a plugin", "asked", "late", ""]
+
+
+@pytest.mark.parametrize("where", ["module", "hook"])
+def test_a_plugin_that_imports_torch_to_say_what_it_provides_is_told(site: Any, backbone: Code, where: str) -> None:
+    code = backbone("mine")
+    line = "import torch\n"
+    site.add("heavy", line + code if where == "module" else code.replace("    return", f"    {line}    return"))
+    site.add("light", backbone("yours"))
+    (site.folder / "torch.py").write_text("")
+
+    done = copl("plugins", "list", "--json", paths=[site.folder])
+
+    assert done.stderr == (
+        "WARNING: plugin 'heavy' (heavy 1.0) imports torch in its entry module, which makes every command slow: "
+        "name classes as strings there, and import it where they are\n"
+    )
+    assert {each["state"] for each in json.loads(done.stdout)["plugins"]} == {"loaded"}
+
+
+@pytest.mark.parametrize("content", [b"[copl.plugins]\nno equals sign\n", b"\xff\xfe[copl.plugins]\n"])
+def test_damaged_metadata_of_one_distribution_costs_only_its_plugins(site: Any, backbone: Code, content: bytes) -> None:
+    site.add("good", backbone("swin"))
+    site.add("damaged", backbone("vit"))
+    (site.folder / "damaged-1.0.dist-info" / "entry_points.txt").write_bytes(content)
+
+    variables = {"COPL_LOAD_PLUGINS": "good,damaged", "PYTHONPATH": str(site.folder)}
+    done = copl("plugins", "list", "--json", variables=variables)
+
+    assert done.returncode == 0
+    plugins = {each["name"]: each["state"] for each in json.loads(done.stdout)["plugins"]}
+    assert plugins["good"] == plugins["copl_swin"] == "loaded"
+    assert "damaged" not in plugins
+    assert "WARNING: distribution 'damaged' has a damaged entry_points.txt (" in done.stderr
+
+
 def test_a_distribution_without_metadata_is_listed_as_unknown(site: Any, backbone: Code) -> None:
     site.add("half", backbone("swin"))
     site.add("whole", backbone("vit"))
@@ -208,6 +308,14 @@ def test_a_distribution_without_metadata_is_listed_as_unknown(site: Any, backbon
 
     assert states(table) == {"half": "loaded", "whole": "loaded"}
     assert table.find("backbone", "swin").version == "unknown"
+
+
+def test_unreadable_metadata_cost_one_plugin(site: Any, backbone: Code) -> None:
+    site.add("garbled", backbone("swin"))
+    site.add("whole", backbone("vit"))
+    (site.folder / "garbled-1.0.dist-info" / "METADATA").write_bytes(b"Name: \xff\xfe\n")
+
+    assert states(discover(site.points())) == {"garbled": "failed", "whole": "loaded"}
 
 
 def test_config_folders_are_part_of_the_table(site: Any, backbone: Code) -> None:

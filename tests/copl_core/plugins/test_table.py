@@ -69,6 +69,23 @@ def test_a_name_that_resembles_nothing_lists_what_there_is() -> None:
     )
 
 
+def test_a_name_that_resembles_none_of_many_is_not_answered_by_all_of_them() -> None:
+    many = table(*(component(f"encoder_{number}", "a") for number in range(30)))
+    assert error(many, "backbone", "xyz") == "no backbone named 'xyz'. `copl plugins list` names them all."
+
+
+def test_the_components_of_a_name_whatever_their_kind() -> None:
+    ours, head, theirs = component("x", "one"), component("x", "one", kind="head"), component("x", "two")
+    all_three = table(ours, head, theirs, broken="foo")
+    assert all_three.named("x") == (ours, theirs, head)
+    assert all_three.named("one.x") == (ours, head)
+    with pytest.raises(PluginError) as caught:
+        all_three.named("y")
+    assert str(caught.value).endswith("Plugins not loaded: foo (ModuleNotFoundError: No module named 'nope').")
+    with pytest.raises(PluginError, match=r"no component 'foo\.x': plugin 'foo' is not loaded \(ModuleNotFound"):
+        all_three.named("foo.x")
+
+
 def test_an_unknown_prefix() -> None:
     swin = table(component("swin", "copl_swin"))
     assert error(swin, "backbone", "nopkg.swin") == (
