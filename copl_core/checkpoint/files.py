@@ -1,167 +1,191 @@
-"""The two files a training leaves behind, and loading them back, all or nothing.
+"""Writing the two files a training leaves behind, and loading them back, all or nothing.
 
-``prompts.safetensors`` holds the tuner's tensors, ``head.safetensors`` the head's. Each has one metadata key, ``copl``,
-with a JSON document (a second key would make the bytes depend on hash order). The head names the prompts it was trained
-with by their digest; a pair that does not belong together is refused.
+``prompts.safetensors`` holds the tuner's tensors, ``head.safetensors`` the head's. Each names the other by its digest;
+a pair that does not belong together is refused.
 """
 
+import dataclasses
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from copl_core.api import WeightsError
-from copl_core.checkpoint.atomic import write_atomically
-from copl_core.checkpoint.fingerprint import digest
+from copl_core.atomic import Write, sync_folder, temporary_files, write_together
+from copl_core.checkpoint.fingerprints import digest, dtype_name
+from copl_core.checkpoint.header import (
+    FORMAT_VERSION,
+    HEAD,
+    HEAD_FILE,
+    METADATA_KEY,
+    PROMPTS,
+    PROMPTS_FILE,
+    Header,
+    HeadHeader,
+    TrainedFile,
+    belong_together,
+    prompts_file,
+    read_header,
+    read_trained_file,
+    unreadable,
+)
+from copl_core.config.values import join, show
 from copl_core.model import TwoStream
-
-PROMPTS_FILE = "prompts.safetensors"
-HEAD_FILE = "head.safetensors"
-METADATA_KEY = "copl"
-FORMAT_VERSION = 1
-
-
-@dataclass(frozen=True)
-class Header:
-    """What the prompts file says about itself.
-
-    Attributes:
-        encoders: By role: identity and fingerprint of the encoder the prompts were trained on.
-        model: The model part of the resolved config (encoders, tuner, task).
-        components: Provider of every component: kind, name, plugin, distribution, version.
-        scores: Validation scores of the exported state.
-        seed: Seed of the run.
-        protocol: Protocol of the run.
-        copl_version: Version that wrote the file.
-        tensors: Digest of the tensors.
-    """
-
-    encoders: Mapping[str, Any]
-    model: Mapping[str, Any]
-    components: Mapping[str, Any]
-    scores: Mapping[str, float]
-    seed: int
-    protocol: str
-    copl_version: str
-    tensors: str = ""
 
 
 def save_trained(folder: Path, model: TwoStream, header: Header) -> tuple[Path, Path]:
-    """Write both files into ``folder``.
+    """Write both files into ``folder``; the old pair stays until the new one is on the disk, see ``finish_pair``.
 
     Args:
         folder: Made if missing.
-        model: Its tuner and head are saved, its encoders are not.
-        header: Goes into the prompts file; its ``tensors`` is filled in here.
+        model: Its tuner and head are saved, its encoders only if the tuner trains them.
+        header: Goes into the prompts file; its ``tensors`` and ``head`` are filled in here.
 
     Returns:
         Paths of the prompts file and of the head file.
     """
-    prompts, head = _state(model.tuner), _state(model.head)
-    prompts_digest = digest(prompts)
-    document = {
-        "format": "copl.prompts",
-        "format_version": FORMAT_VERSION,
-        **{name: getattr(header, name) for name in Header.__dataclass_fields__},
-        "tensors": prompts_digest,
-    }
-    _write(folder / PROMPTS_FILE, prompts, document)
-    _write(
-        folder / HEAD_FILE,
-        head,
-        {
-            "format": "copl.head",
-            "format_version": FORMAT_VERSION,
-            "copl_version": header.copl_version,
-            "prompts": prompts_digest,
-            "tensors": digest(head),
-        },
-    )
-    return folder / PROMPTS_FILE, folder / HEAD_FILE
+    prompts, head = _copy(model.prompts_state()), _copy(model.head.state_dict())
+    header = dataclasses.replace(header, tensors=digest(prompts), head=digest(head))
+    head_header = HeadHeader(copl_version=header.copl_version, prompts=header.tensors, tensors=header.head)
+    paths = folder / PROMPTS_FILE, folder / HEAD_FILE
+    write_together({paths[0]: _writer(prompts, PROMPTS, header), paths[1]: _writer(head, HEAD, head_header)})
+    return paths
 
 
-def read_header(path: Path) -> Header:
-    """Read what a prompts file says about itself, without its tensors.
+def finish_pair(folder: Path) -> None:
+    """Finish an export that was killed after it had replaced the prompts and before it could replace the head.
+
+    The new head then lies whole under its temporary name: each of the two files names the other.
 
     Args:
-        path: The prompts file or the folder that holds it.
+        folder: Of an export; nothing happens to one that is complete, or missing.
     """
-    document, _ = _read(_prompts_file(path), "copl.prompts", tensors=False)
-    return Header(**{name: document[name] for name in Header.__dataclass_fields__})
+    for left in temporary_files(folder, HEAD_FILE):
+        if _is_head_of(folder / PROMPTS_FILE, left):
+            left.replace(folder / HEAD_FILE)
+            sync_folder(folder)
+            return
 
 
-def load_trained(path: Path, model: TwoStream, encoders: Mapping[str, Any]) -> Header:
+def _is_head_of(prompts: Path, path: Path) -> bool:
+    """Whether a file is the whole head that was trained with these prompts."""
+    try:
+        header, file = read_header(prompts), read_trained_file(path, kind=HEAD)
+        assert isinstance(file.header, HeadHeader)
+        return belong_together(header, file.header) and file.is_intact()
+    except WeightsError:  # half written, or no prompts there
+        return False
+
+
+def load_trained(
+    path: Path, model: TwoStream, encoders: Mapping[str, Any], config: Mapping[str, Any] | None = None
+) -> Header:
     """Load prompts and head into a model, after checking everything; nothing is copied if anything is wrong.
 
     Args:
         path: The prompts file or the folder that holds both files.
         model: Built from the same model config.
         encoders: Identity and fingerprint of the model's encoders, by role.
+        config: The model part of the config that ``model`` was built from; compared where it decides what the model
+            computes. None if it is the file's own.
 
     Raises:
         WeightsError: Listing every difference.
     """
-    prompts_path = _prompts_file(path)
-    head_path = prompts_path.with_name(HEAD_FILE)
-    document, prompts = _read(prompts_path, "copl.prompts")
-    head_document, head = _read(head_path, "copl.head")
-    header = Header(**{name: document[name] for name in Header.__dataclass_fields__})
-    problems = _encoder_differences(header.encoders, encoders)
-    problems += _tensor_differences(prompts_path.name, prompts, _state(model.tuner))
-    problems += _tensor_differences(head_path.name, head, _state(model.head))
-    if digest(prompts) != header.tensors:
-        problems.append(f"{prompts_path.name}: its tensors are not those it was written with (damaged or edited)")
-    if head_document["prompts"] != header.tensors:
-        problems.append(f"{head_path.name} was trained with other prompts than {prompts_path.name}")
+    prompts_path = prompts_file(path)
+    prompts = read_trained_file(prompts_path, kind=PROMPTS)
+    head = read_trained_file(prompts_path.with_name(HEAD_FILE), kind=HEAD)
+    header, head_header = prompts.header, head.header
+    assert isinstance(header, Header)
+    assert isinstance(head_header, HeadHeader)
+    problems = [
+        *_encoder_differences(header.encoders, encoders),
+        *(() if config is None else _config_differences(_computing(header.model), _computing(config))),
+        *_tensor_differences(prompts, model.prompts_state()),
+        *_tensor_differences(head, model.head.state_dict()),
+        *_name_differences(header.names, model.names),
+    ]
+    if not belong_together(header, head_header):
+        problems.append(f"{HEAD_FILE} was trained with other prompts than {PROMPTS_FILE}")
     if problems:
         raise WeightsError(
             f"{prompts_path.parent} does not fit this model:\n  "
             + "\n  ".join(problems)
             + "\nUse the config and the encoder weights it was trained with."
         )
-    model.tuner.load_state_dict(prompts)
-    model.head.load_state_dict(head)
+    # No tensor is read before it is known to have the shape and type of the one it replaces, and none is copied before
+    # all are read.
+    prompts_state, head_state = _read_tensors(prompts.path), _read_tensors(head.path)
+    _load_head(model.head, head_state)
+    model.load_prompts_state(prompts_state)
     return header
 
 
-def _state(module: nn.Module) -> dict[str, Tensor]:
-    return {name: tensor.detach().cpu().contiguous() for name, tensor in module.state_dict().items()}
+def _copy(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}
 
 
-def _write(path: Path, tensors: Mapping[str, Tensor], document: Mapping[str, Any]) -> None:
+def _writer(tensors: Mapping[str, Tensor], kind: str, header: Header | HeadHeader) -> Write:
+    """What writes one of the files."""
+    # Not ``asdict``: it would fail on mappings that are no dict.
+    values = {each.name: getattr(header, each.name) for each in dataclasses.fields(header)}
+    document = {"format": kind, "format_version": FORMAT_VERSION, **values}
     text = json.dumps(document, sort_keys=True, separators=(",", ":"))
     # Cloned: state dicts may alias one another's storage (a module used twice), which safetensors refuses.
     copies = {name: tensor.clone() for name, tensor in tensors.items()}
-    write_atomically(path, lambda temporary: save_file(copies, temporary, metadata={METADATA_KEY: text}))
+    return lambda temporary: save_file(copies, temporary, metadata={METADATA_KEY: text})
 
 
-def _prompts_file(path: Path) -> Path:
-    return path / PROMPTS_FILE if path.is_dir() else path
-
-
-def _read(path: Path, kind: str, *, tensors: bool = True) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    if not path.is_file():
-        raise WeightsError(f"no {path.name} at {path}; give the folder a training exported to, or its {PROMPTS_FILE}")
+def _read_tensors(path: Path) -> dict[str, Tensor]:
     try:
-        with safe_open(path, framework="pt") as handle:
-            document = json.loads((handle.metadata() or {}).get(METADATA_KEY, "{}"))
-            names = handle.keys() if tensors else []
-            state = {name: handle.get_tensor(name) for name in names}
-    except (SafetensorError, OSError, json.JSONDecodeError) as error:
-        raise WeightsError(f"cannot read {path}: {error}; export or copy it again") from error
-    if document.get("format") != kind:
-        raise WeightsError(f"{path} is not a {kind} file (format: {document.get('format')!r})")
-    if document["format_version"] > FORMAT_VERSION:
-        raise WeightsError(
-            f"{path} has format version {document['format_version']}, this copl reads up to {FORMAT_VERSION}: "
-            "upgrade copl"
-        )
-    return document, state
+        return load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise unreadable(path, error) from error
+
+
+def _load_head(head: nn.Module, state: Mapping[str, Tensor]) -> None:
+    """Load the head. One that finds that the values don't fit (its sentence model is another) gets its own back."""
+    own = {name: tensor.clone() for name, tensor in head.state_dict().items()}
+    try:
+        head.load_state_dict(state)
+    except WeightsError:
+        head.load_state_dict(own)
+        raise
+
+
+def _computing(model: Mapping[str, Any]) -> dict[str, Any]:
+    """The part of a model config that decides what the model computes; weights are compared by fingerprint."""
+    task = model.get("task") or {}
+    return {
+        "encoders": {
+            role: {key: value for key, value in block.items() if key != "weights"} if _is_block(block) else block
+            for role, block in (model.get("encoders") or {}).items()
+        },
+        "tuner": model.get("tuner"),
+        "task": {key: task.get(key) for key in ("type", "head")},
+    }
+
+
+def _is_block(value: Any) -> bool:
+    return isinstance(value, Mapping)
+
+
+def _config_differences(saved: Any, present: Any, path: str = "") -> list[str]:
+    """Where two configs differ, key by key; null is the same as no key."""
+    if _is_block(saved) and _is_block(present):
+        return [
+            problem
+            for key in sorted({*saved, *present})
+            for problem in _config_differences(saved.get(key), present.get(key), join(path, key))
+        ]
+    if saved == present:
+        return []
+    then, now = ("nothing set" if value is None else show(value) for value in (saved, present))
+    return [f"{path}: trained with {then}, this config has {now}"]
 
 
 def _encoder_differences(saved: Mapping[str, Any], present: Mapping[str, Any]) -> list[str]:
@@ -171,9 +195,10 @@ def _encoder_differences(saved: Mapping[str, Any], present: Mapping[str, Any]) -
             problems.append(f"encoders: {role} is {'absent' if role not in present else 'present'} in this model only")
             continue
         ours, theirs = present[role], saved[role]
-        if ours["fingerprint"] == theirs["fingerprint"]:
+        marks, their_marks = ours["fingerprint"], theirs.get("fingerprint", {})
+        if marks == their_marks:
             continue
-        part = "structure" if ours["fingerprint"]["structure"] != theirs["fingerprint"]["structure"] else "weights"
+        part = "structure" if marks["structure"] != their_marks.get("structure") else "weights"
         problems.append(
             f"encoders.{role}: trained on {_describe(theirs)}, this model has {_describe(ours)}: different {part}"
         )
@@ -181,17 +206,35 @@ def _encoder_differences(saved: Mapping[str, Any], present: Mapping[str, Any]) -
 
 
 def _describe(encoder: Mapping[str, Any]) -> str:
-    identity = encoder["identity"]
-    return " ".join(f"{key}={value}" for key, value in sorted(identity.items()))
+    return " ".join(f"{key}={value}" for key, value in sorted(encoder.get("identity", {}).items()))
 
 
-def _tensor_differences(name: str, saved: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> list[str]:
+def _name_differences(saved: Mapping[str, Sequence[str]], present: Mapping[str, Sequence[str]]) -> list[str]:
+    """Where the data set at hand numbers its classes (or words, answers) otherwise than that of the training."""
+    problems = []
+    for kind in sorted(saved.keys() & present.keys()):
+        theirs, ours = list(saved[kind]), list(present[kind])
+        if theirs == ours:
+            continue
+        unequal = [i for i, (a, b) in enumerate(zip(theirs, ours, strict=False)) if a != b]
+        first = unequal[0] if unequal else min(len(theirs), len(ours))
+        then = repr(theirs[first]) if first < len(theirs) else "absent"
+        now = repr(ours[first]) if first < len(ours) else "absent"
+        problems.append(
+            f"{kind}: trained with {len(theirs)}, this data set has {len(ours)}; number {first} was {then} and is {now}"
+        )
+    return problems
+
+
+def _tensor_differences(file: TrainedFile, expected: Mapping[str, Tensor]) -> list[str]:
+    name, saved = file.path.name, file.tensors
     problems = [f"{name}: {key} is missing" for key in expected if key not in saved]
     problems += [f"{name}: {key} has no place in this model" for key in saved if key not in expected]
     for key in saved.keys() & expected.keys():
-        if saved[key].shape != expected[key].shape or saved[key].dtype != expected[key].dtype:
-            problems.append(
-                f"{name}: {key} is {tuple(saved[key].shape)} {saved[key].dtype}, "
-                f"the model has {tuple(expected[key].shape)} {expected[key].dtype}"
-            )
-    return sorted(problems)
+        theirs, ours = (saved[key].shape, saved[key].dtype), (tuple(expected[key].shape), dtype_name(expected[key]))
+        if theirs != ours:
+            problems.append(f"{name}: {key} is {theirs[0]} {theirs[1]}, the model has {ours[0]} {ours[1]}")
+    problems.sort()
+    if not file.is_intact():
+        problems.append(f"{name}: its tensors are not those it was written with (damaged or edited)")
+    return problems

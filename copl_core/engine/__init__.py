@@ -2,6 +2,6 @@
 
 from copl_core.engine.build import Session, build_session
 from copl_core.engine.test import test
-from copl_core.engine.train import train
+from copl_core.engine.train import TrainResult, train
 
-__all__ = ["Session", "build_session", "test", "train"]
+__all__ = ["Session", "TrainResult", "build_session", "test", "train"]

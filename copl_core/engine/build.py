@@ -8,13 +8,12 @@ from typing import Any
 import numpy as np
 import torch
 
-from copl_core.api import ConfigError
 from copl_core.checkpoint import fingerprint
 from copl_core.config import Experiment
 from copl_core.contracts import Backbone, Dataset, Task
-from copl_core.model import TwoStream
+from copl_core.model import TwoStream, input_specs
 from copl_core.plugins import Component
-from copl_core.registry import Registry
+from copl_core.registry import ComponentFactory, Registry
 
 
 @dataclass(frozen=True)
@@ -45,32 +44,27 @@ def build_session(experiment: Experiment, registry: Registry, splits: Sequence[s
 
     Raises:
         ConfigError: A component refuses its arguments, or an encoder can't take the role it was given.
-        DataError: The data set is missing or incomplete.
+        DataError: The data set is missing or incomplete, or does not fit the head.
         WeightsError: Encoder weights are missing or don't fit.
     """
-    blocks = {"task": ("task", experiment.task), "tuner": ("tuner", experiment.tuner)}
-    blocks["encoders.visual"] = ("backbone", experiment.visual)
-    if experiment.audio is not None:
-        blocks["encoders.audio"] = ("backbone", experiment.audio)
-    make = {path: registry.factory(kind, block, path=path) for path, (kind, block) in blocks.items()}
+    make = registry.factories(
+        {
+            "task": ("task", experiment.task),
+            "tuner": ("tuner", experiment.tuner),
+            **encoder_blocks(experiment.visual, experiment.audio),
+        },
+        experiment.origins,
+    )
 
     task: Task = make["task"]()
     datasets: dict[str, Dataset] = {split: task.dataset(split=split) for split in splits}
+    task.check(datasets)
 
-    visual: Backbone = make["encoders.visual"]()
-    audio: Backbone | None = make["encoders.audio"]() if "encoders.audio" in make else None
-    image, spectrogram = visual.input_spec.image, (audio or visual).input_spec.audio
-    if image is None:
-        raise ConfigError(f"encoders.visual: {type(visual).__name__} takes no images; choose a visual backbone")
-    if spectrogram is None:
-        raise ConfigError(f"encoders.audio: {type(audio or visual).__name__} takes no sound; choose an audio backbone")
+    visual, audio = make_encoders(make, experiment.seed)
+    image, sound = input_specs(visual, audio)
     for dataset in datasets.values():
-        dataset.bind(image, spectrogram)
-    encoders: dict[str, Any] = {}
-    for role, encoder in (("visual", visual), ("audio", audio)):
-        if encoder is not None:
-            encoder.load_pretrained()
-            encoders[role] = {"identity": encoder.identity(), "fingerprint": fingerprint(encoder)}
+        dataset.bind(image, sound)
+    encoders = load_encoders(visual, audio)
 
     seed_everything(experiment.seed)
     model = TwoStream(
@@ -79,9 +73,45 @@ def build_session(experiment: Experiment, registry: Registry, splits: Sequence[s
         tuner=make["tuner"],
         head=task.head,
         frames=task.frames,
+        names=next(iter(datasets.values())).names,
+        compute=experiment.compute,
     )
+    task.check(datasets, model.head)
     providers = {path: part for factory in make.values() for path, part in factory.components().items()}
     return Session(experiment, task, datasets, model, encoders, providers)
+
+
+def encoder_blocks(visual: Mapping[str, Any], audio: Mapping[str, Any] | None) -> dict[str, tuple[str, Any]]:
+    """Blocks of the encoders as ``Registry.factories`` takes them; no audio encoder where the visual one is shared."""
+    blocks = {"encoders.visual": visual, "encoders.audio": audio}
+    return {path: ("backbone", block) for path, block in blocks.items() if block is not None}
+
+
+def make_encoders(make: Mapping[str, ComponentFactory], seed: int) -> tuple[Backbone, Backbone | None]:
+    """Build the encoders without their pretrained weights; no audio encoder where the visual one is shared.
+
+    What no weights are loaded for is random by the seed of the run, so that its prompts find the same encoder again.
+    """
+    seed_everything(seed)
+    audio = make.get("encoders.audio")
+    return make["encoders.visual"](), None if audio is None else audio()
+
+
+def load_encoders(visual: Backbone, audio: Backbone | None) -> dict[str, Any]:
+    """Load the encoders' pretrained weights.
+
+    Returns:
+        Identity and fingerprint of each, by role.
+
+    Raises:
+        WeightsError: Weights are missing or don't fit.
+    """
+    encoders: dict[str, Any] = {}
+    for role, encoder in (("visual", visual), ("audio", audio)):
+        if encoder is not None:
+            encoder.load_pretrained()
+            encoders[role] = {"identity": encoder.identity(), "fingerprint": fingerprint(encoder)}
+    return encoders
 
 
 def seed_everything(seed: int) -> None:

@@ -3,21 +3,29 @@
 from typing import Any
 
 import torch
+from mmengine.optim import AmpOptimWrapper, OptimWrapper
 from torch.optim import Optimizer
 
-from copl_core.config import Schedule
+from copl_core.config import Experiment, Schedule
 from copl_core.model import TwoStream
 
 OPTIMIZERS: dict[str, type[Optimizer]] = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
 
 
 def make_optimizer(model: TwoStream, schedule: Schedule) -> Optimizer:
-    """Groups ``prompts`` (all the tuner trains) and ``head``; an empty one is left out, frozen tensors never enter."""
+    """Groups ``prompts`` (all the tuner trains, be it the encoders) and ``head``.
+
+    An empty group is left out; frozen tensors never enter.
+    """
     groups = [
-        {"name": name, "params": [p for p in module.parameters() if p.requires_grad], "lr": rate}
-        for name, module, rate in (
-            ("prompts", model.tuner, schedule.prompt_lr),
-            ("head", model.head, schedule.head_lr),
+        {
+            "name": name,
+            "params": [p for module in modules for p in module.parameters() if p.requires_grad],
+            "lr": rate,
+        }
+        for name, modules, rate in (
+            ("prompts", (model.tuner, model.encoders), schedule.prompt_lr),
+            ("head", (model.head,), schedule.head_lr),
         )
     ]
     groups = [group for group in groups if group["params"]]
@@ -26,9 +34,23 @@ def make_optimizer(model: TwoStream, schedule: Schedule) -> Optimizer:
     return optimizer
 
 
-def scheduler_configs(schedule: Schedule, steps_per_epoch: int) -> list[dict[str, Any]]:
-    """MMEngine scheduler configs, stepped every iteration: a linear warm-up, then constant or cosine to zero."""
-    warmup, total = schedule.warmup_epochs * steps_per_epoch, schedule.epochs * steps_per_epoch
+def make_optim_wrapper(model: TwoStream, experiment: Experiment, device: torch.device) -> OptimWrapper:
+    """The optimizer in MMEngine's wrapper; with fp16 the loss is scaled so that small gradients survive."""
+    optimizer = make_optimizer(model, experiment.schedule)
+    if experiment.compute.precision == "fp16":
+        return AmpOptimWrapper(optimizer=optimizer, dtype="float16")
+    return OptimWrapper(optimizer)
+
+
+def scheduler_configs(schedule: Schedule, steps_per_epoch: int, *, done: int = 0) -> list[dict[str, Any]]:
+    """MMEngine scheduler configs, stepped with the optimizer: a linear warm-up, then constant or cosine to zero.
+
+    Args:
+        schedule: The run's.
+        steps_per_epoch: Steps of the optimizer.
+        done: Steps taken before the schedule begins.
+    """
+    warmup, total = schedule.warmup_epochs * steps_per_epoch, schedule.epochs * steps_per_epoch - done
     configs: list[dict[str, Any]] = []
     if warmup:
         configs.append({"type": "LinearLR", "start_factor": 1e-3, "by_epoch": False, "begin": 0, "end": warmup})

@@ -1,50 +1,71 @@
-"""One JSON line an epoch: what a script or a notebook plots."""
+"""One JSON line an epoch and split: what a script or a notebook plots."""
 
 import json
 from pathlib import Path
 from typing import Any
 
 from mmengine.hooks import Hook
-from mmengine.runner import Runner
+
+from copl_core.atomic import write_text
+from copl_core.engine.runner import CoplRunner
+from copl_core.engine.writing import Writer
+from copl_core.protocol import STANDARD, protocol_mark
 
 METRICS_FILE = "metrics.jsonl"
 
 
 class MetricsLogHook(Hook):
-    """Appends ``{"epoch", "split", ...}`` to metrics.jsonl: mean losses after training, scores after validation."""
+    """Keeps metrics.jsonl, ``{"epoch", "split", ...}``: mean losses after training, scores after validation.
 
-    def __init__(self, path: Path) -> None:
+    The rows and the means so far are part of the resume state, and the file is written whole: a killed run can neither
+    cut a row nor repeat one.
+
+    Args:
+        path: The file.
+        writer: Decides what a failed write means.
+        split: The one that is validated on.
+        protocol: Of the run; every row names it unless it is the standard one.
+    """
+
+    def __init__(self, path: Path, writer: Writer, *, split: str, protocol: str) -> None:
         self.path = path
+        self.writer = writer
+        self.split = split
+        self.protocol = protocol
+        self._rows: list[dict[str, Any]] = []
         self._sums: dict[str, float] = {}
         self._steps = 0
 
-    def before_train(self, runner: Runner) -> None:
-        """Keep the rows of finished epochs only: a resumed run repeats the one it was stopped in."""
-        lines = self.path.read_text(encoding="utf-8").splitlines(keepends=True) if self.path.exists() else []
-        kept = [line for line in lines if json.loads(line)["epoch"] <= runner.epoch]
-        self.path.write_text("".join(kept), encoding="utf-8")
+    def state_dict(self) -> dict[str, Any]:
+        """Rows and means so far."""
+        return {"rows": list(self._rows), "sums": dict(self._sums), "steps": self._steps}
 
-    def before_train_epoch(self, runner: Runner) -> None:
-        """Start new means."""
-        self._sums, self._steps = {}, 0
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from a ``state_dict``."""
+        self._rows, self._sums, self._steps = list(state["rows"]), dict(state["sums"]), state["steps"]
 
     def after_train_iter(
-        self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: dict[str, Any] | None = None
+        self, runner: CoplRunner, batch_idx: int, data_batch: Any = None, outputs: dict[str, Any] | None = None
     ) -> None:
-        """Add a step's losses."""
-        for name, value in (outputs or {}).items():
-            self._sums[name] = self._sums.get(name, 0.0) + value.item()
-        self._steps += 1
+        """Add a step's losses; a skipped step has none."""
+        if outputs:
+            for name, value in outputs.items():
+                self._sums[name] = self._sums.get(name, 0.0) + value.item()
+            self._steps += 1
 
-    def after_train_epoch(self, runner: Runner) -> None:
-        """Write the epoch's mean losses."""
+    def after_train_epoch(self, runner: CoplRunner) -> None:
+        """Write the epoch's mean losses, and start new means."""
         means = {name: value / self._steps for name, value in self._sums.items()}
+        self._sums, self._steps = {}, 0
         self._write({"epoch": runner.epoch + 1, "split": "train", **means})
+        told = "  ".join(f"{name} {value:.4f}" for name, value in means.items()) or "none, all were skipped"
+        runner.note(f"epoch {runner.epoch + 1}, means over its steps: {told}{protocol_mark(self.protocol)}")
 
-    def after_val_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
+    def after_val_epoch(self, runner: CoplRunner, metrics: dict[str, float] | None = None) -> None:
         """Write the validation scores."""
-        self._write({"epoch": runner.epoch, "split": "val", **(metrics or {})})
+        self._write({"epoch": runner.epoch, "split": self.split, **(metrics or {})})
 
     def _write(self, row: dict[str, Any]) -> None:
-        with self.path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(row) + "\n")
+        self._rows.append(row if self.protocol == STANDARD else {**row, "protocol": self.protocol})
+        text = "".join(json.dumps(row) + "\n" for row in self._rows)
+        self.writer.write(self.path.name, lambda: write_text(self.path, text))

@@ -1,77 +1,77 @@
-"""What a run writes while it trains: the best prompts and head, and the state to resume from."""
+"""When the resume state is saved: every so many steps, around validation, and before the run stops."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from mmengine.hooks import Hook
-from mmengine.runner import Runner
 
-from copl_core.engine.resume import restore_state, save_state
-
-Export = Callable[[dict[str, float]], None]
-
-
-class BestExport:
-    """Keeps the best validation score and exports whenever it improves.
-
-    Args:
-        score: Name of the score, without split.
-        higher_is_better: Its direction.
-        split: The split it is measured on.
-        export: Writes the present prompts and head, given the scores.
-    """
-
-    def __init__(self, *, score: str, higher_is_better: bool, split: str, export: Export) -> None:
-        self.key = f"{split}/{score}"
-        self.sign = 1.0 if higher_is_better else -1.0
-        self.export = export
-        self.best: dict[str, Any] = {}
-
-    def offer(self, epoch: int, metrics: dict[str, float]) -> None:
-        """Export if this is the best epoch so far; the earlier one wins a tie."""
-        value = metrics[self.key]
-        if not self.best or self.sign * value > self.sign * self.best["value"]:
-            self.export(metrics)
-            self.best = {"epoch": epoch, "value": value, "metrics": dict(metrics)}
+from copl_core.engine.resume import write_state
+from copl_core.engine.runner import CoplRunner
+from copl_core.engine.stop import StoppedError, StopSignal
+from copl_core.engine.writing import Writer
 
 
 class SaveHook(Hook):
-    """After each validated epoch: offer it for export, then save the resume state; other epochs: the state only.
+    """Restores the state before the run, saves it on the way.
 
-    The state is written after validation, so that a run killed in between repeats the epoch and misses no candidate.
+    The state is saved before validation, so that a run killed there need not train the end of the epoch again, and
+    after it, with the score.
 
     Args:
         path: Resume state file.
-        best: Export of the best epoch.
-        state: State to restore before training, or None to start anew.
-        config: The resolved config, kept with the state to refuse a resume with another one.
+        take: Takes the state of a run.
+        restore: Puts a state into a run.
+        state: State to restore, or None to start anew.
+        every: Steps between two saves within an epoch, or None.
+        stop: The signal after which to save and stop.
+        writer: Decides what a failed save means.
     """
 
     priority = "VERY_LOW"
 
-    def __init__(self, *, path: Path, best: BestExport, state: dict[str, Any] | None, config: dict[str, Any]) -> None:
+    def __init__(
+        self,
+        *,
+        path: Path,
+        take: Callable[[CoplRunner], Mapping[str, Any]],
+        restore: Callable[[Mapping[str, Any], CoplRunner], object],
+        state: Mapping[str, Any] | None,
+        every: int | None,
+        stop: StopSignal,
+        writer: Writer,
+    ) -> None:
         self.path = path
-        self.best = best
+        self.take = take
+        self.restore = restore
         self.state = state
-        self.config = config
+        self.every = every
+        self.stop = stop
+        self.writer = writer
 
-    def before_run(self, runner: Runner) -> None:
-        """Restore the saved state: loop, optimizer and schedulers are built by now and nothing has run."""
+    def before_run(self, runner: CoplRunner) -> None:
+        """Restore the state: loop, optimizer and schedulers are built by now and nothing has run."""
         if self.state is not None:
-            restore_state(self.state, runner)
-            self.best.best = dict(self.state["extra"]["best"])
+            self.restore(self.state, runner)
+            self.state = None
 
-    def after_train_epoch(self, runner: Runner) -> None:
-        """Save, unless this epoch is validated next."""
-        epoch, loop = runner.epoch + 1, runner.train_loop
-        if epoch % loop.val_interval != 0 and epoch != loop.max_epochs:
-            self._save(runner, epoch)
+    def after_step(self, runner: CoplRunner) -> None:
+        """Save if it is time, or if the run is to stop.
 
-    def after_val_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
-        """Offer the epoch for export, then save."""
-        self.best.offer(runner.epoch, metrics or {})
-        self._save(runner, runner.epoch)
+        Raises:
+            StoppedError: It is.
+        """
+        loop, signal = runner.train_loop, self.stop.agreed()
+        due = self.every is not None and loop.step % self.every == 0
+        if due or signal or (loop.step == loop.steps_per_epoch and loop.validates_next()):
+            self._save(runner, required=bool(signal))
+        if signal:
+            raise StoppedError(signal)
 
-    def _save(self, runner: Runner, epoch: int) -> None:
-        save_state(self.path, runner, epoch, {"best": self.best.best, "config": self.config})
+    def after_epoch(self, runner: CoplRunner) -> None:
+        """Save, with the score if the epoch was validated."""
+        self._save(runner)
+
+    def _save(self, runner: CoplRunner, *, required: bool = False) -> None:
+        state = self.take(runner)
+        self.writer.write("the resume state", lambda: write_state(self.path, state), required=required)

@@ -1,6 +1,9 @@
 """Training end to end on a handful of generated scenes."""
 
 import json
+import os
+import re
+import signal
 import subprocess
 import sys
 
@@ -8,18 +11,20 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from copl_core.api import ConfigError, CoplError
+from copl_core.api import ConfigError
 from copl_core.checkpoint import read_header
+from copl_core.cli.main import main
 from copl_core.config import load_config
 from copl_core.engine.build import build_session
-from copl_core.engine.hooks import BestExport, FiniteLossHook
+from copl_core.engine.hooks import BestExport, ReseedHook
 from copl_core.engine.optim import make_optimizer, scheduler_configs
 
 
 def test_a_run_leaves_what_it_promises(run, experiment):
     result, folder = run()
     assert {p.name for p in folder.iterdir()} == {
-        "config.yaml", "train.log", "metrics.jsonl", "resume.pt", "export", "results.json", "examples.png",
+        "config.yaml", "run.json", "train.log", "metrics.jsonl", "resume.pt", "resume.previous.pt", "export",
+        "results.json", "cost.json", "examples.png",
     }  # fmt: skip
     assert load_config(folder / "config.yaml") == experiment()[0].source
     rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
@@ -125,6 +130,9 @@ def test_paper_compat_selects_on_test_and_says_so(run):
     assert results["selected_on"] == "test"
     assert results["selection"]["test/mIoU"] == results["test"]["mIoU"]
     assert read_header(result.export).protocol == "paper_compat"
+    rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    assert all(row["protocol"] == "paper_compat" for row in rows)
+    assert "protocol paper_compat" in (folder / "train.log").read_text()
 
 
 def test_two_learning_rates_and_no_frozen_tensor_in_the_optimizer(experiment):
@@ -145,15 +153,6 @@ def test_cosine_schedule_covers_the_run_after_the_warm_up(experiment):
     assert (cosine["begin"], cosine["end"], cosine["T_max"]) == (10, 40, 30)
 
 
-def test_a_loss_that_is_no_number_stops_the_run_naming_term_and_clips():
-    class Runner:
-        epoch = 2
-
-    losses = {"loss_mask": torch.tensor(float("nan")), "loss": torch.tensor(float("nan"))}
-    with pytest.raises(CoplError, match=r"epoch 3, step 5: loss_mask=nan, loss=nan; clips: a, b"):
-        FiniteLossHook().after_train_iter(Runner(), 4, {"name": ["a", "b"]}, losses)
-
-
 @pytest.mark.slow
 def test_a_new_process_reproduces_the_scores_from_the_export_alone(run, demo_root, repository, tmp_path):
     result, folder = run()
@@ -164,3 +163,41 @@ def test_a_new_process_reproduces_the_scores_from_the_export_alone(run, demo_roo
     printed = subprocess.run(command, cwd=repository, check=True, capture_output=True, text=True).stdout
     assert json.loads(out.read_text())["scores"] == result.scores
     assert f"test mIoU {result.scores['mIoU']:.6f}" in printed
+
+
+def test_bf16_and_checkpointing_train_to_nearly_the_same_loss(run, tmp_path):
+    losses = []
+    for name, options in (("plain", ()), ("lower", ("compute.precision=bf16", "compute.checkpointing=block"))):
+        _, folder = run("schedule.epochs=1", *options, work_dir=tmp_path / name)
+        losses.append(json.loads((folder / "metrics.jsonl").read_text().splitlines()[0])["loss"])
+    assert losses[0] != losses[1]
+    assert losses[1] == pytest.approx(losses[0], rel=0.05)
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_signal_ends_the_command_with_one_line_on_how_to_go_on(
+    number, code, demo_root, repository, tmp_path, monkeypatch, capsys
+):
+    reseed = ReseedHook.before_train_iter
+
+    def signalled(hook, runner, **settings):
+        reseed(hook, runner, **settings)
+        os.kill(os.getpid(), number)
+
+    monkeypatch.setattr(ReseedHook, "before_train_iter", signalled)
+    command = ["train", str(repository / "configs/demo/avs_swin_nano_shared.yaml"), "--work-dir", str(tmp_path)]
+    command += ["--device", "cpu", "--cfg-options", f"task.dataset.root={demo_root}"]
+    assert main([*command, "task.head.channels=8", "schedule.workers=0"]) == code
+    assert re.fullmatch(r"copl train: stopped by SIG\w+; the state is saved: .*--resume.*\n", capsys.readouterr().err)
+    assert (tmp_path / "resume.pt").exists()
+
+
+@pytest.mark.cuda
+def test_fp16_trains_on_cuda(experiment, tmp_path):
+    from rich.console import Console
+
+    from copl_core.engine import train
+
+    checked, registry = experiment("compute.precision=fp16")
+    result = train(checked, registry, work_dir=tmp_path, device=torch.device("cuda"), console=Console(quiet=True))
+    assert 0 <= result.scores["mIoU"] <= 1

@@ -1,11 +1,12 @@
 """Fingerprints of encoders and of tensor sets."""
 
-import hashlib
 from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+
+from copl_core.checkpoint.digest import Entry, digest_entries
 
 
 def fingerprint(encoder: nn.Module) -> dict[str, str]:
@@ -24,16 +25,18 @@ def digest(tensors: Mapping[str, Tensor]) -> str:
     return _digest(tensors, values=True)
 
 
+def dtype_name(tensor: Tensor) -> str:
+    """PyTorch's name of the type, e.g. ``float32``."""
+    return str(tensor.dtype).removeprefix("torch.")
+
+
 def _digest(tensors: Mapping[str, Tensor], *, values: bool) -> str:
-    total = hashlib.sha256()
-    for name in sorted(tensors):
-        tensor = tensors[name].detach()
-        total.update(f"{name}|{tuple(tensor.shape)}|{tensor.dtype}\n".encode())
-        if values:
-            total.update(_bytes(tensor))
-    return total.hexdigest()
+    return digest_entries(
+        Entry(name, tuple(tensor.shape), dtype_name(tensor), _bytes(tensor) if values else None)
+        for name, tensor in tensors.items()
+    )
 
 
 def _bytes(tensor: Tensor) -> Any:
     """The tensor's memory as a buffer, without a copy where it lies on the CPU already."""
-    return tensor.cpu().contiguous().reshape(-1).view(torch.uint8).numpy()
+    return tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy()
