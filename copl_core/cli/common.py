@@ -11,14 +11,18 @@ if TYPE_CHECKING:
 def add_config_options(parser: argparse.ArgumentParser) -> None:
     """CONFIG, --cfg-options and --device."""
     parser.add_argument("config", metavar="CONFIG", help="a .py or .yaml config")
-    parser.add_argument(
-        "--cfg-options",
-        nargs="+",
-        default=[],
-        metavar="KEY=VALUE",
-        help="override config values, e.g. schedule.epochs=3 tuner.prompts.frame=None",
-    )
+    add_cfg_options(parser, "override config values, e.g. schedule.epochs=3 tuner.prompts.frame=None")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+
+
+def add_cfg_options(parser: argparse.ArgumentParser, help: str) -> None:
+    """--cfg-options, which may be given more than once: all of them count.
+
+    Args:
+        parser: Of a command.
+        help: What they change there, with an example.
+    """
+    parser.add_argument("--cfg-options", nargs="+", action="extend", default=[], metavar="KEY=VALUE", help=help)
 
 
 def load_experiment(options: argparse.Namespace, extra: tuple[str, ...] = ()) -> "tuple[Experiment, Registry]":

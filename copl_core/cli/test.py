@@ -22,6 +22,11 @@ def add_parser(subparsers: "argparse._SubParsersAction[Any]") -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Score, print, write."""
+    from copl_core.checkpoint import check_providers, read_header
+    from copl_core.plugins import get_table
+
+    # Before the config: of a component that is not installed it knows no more than the name.
+    check_providers(options.prompts, read_header(options.prompts), get_table())
     experiment, registry = load_experiment(options)
 
     from copl_core.engine import test
@@ -30,11 +35,17 @@ def run(options: argparse.Namespace) -> int:
 
     device = pick_device(options.device)
     result = test(experiment, registry, prompts=options.prompts, split=options.split, device=device)
+    for note in result.notes:
+        print(note)
+    if result.skipped:
+        print(f"{options.split}: {result.skipped} samples skipped, the scores are over the others")
     for name, value in result.scores.items():
         print(f"{options.split} {name} {value:.6f}")
     if options.out is not None:
         options.out.parent.mkdir(parents=True, exist_ok=True)
         row = {"split": options.split, "protocol": result.header.protocol, "scores": result.scores}
+        if result.skipped:
+            row["skipped"] = result.skipped
         options.out.write_text(json.dumps(row, indent=2) + "\n", encoding="utf-8")
         print(options.out)
     if options.picture is not None:

@@ -64,7 +64,7 @@ def test_an_empty_or_malformed_csv_line_is_named_by_file_and_line(train, data, l
     table.write_text("\n".join(lines) + "\n")
     code, message = train(f"task.dataset.root={data}")
     assert code == 2
-    assert f"{table}:{line}:" in message
+    assert f"{table}:{line}  " in message
 
 
 def test_a_missing_mask_is_named(train, data):
@@ -100,3 +100,17 @@ def test_the_export_of_another_tuner_is_refused(train, demo_root, tmp_path, caps
     arguments = ["test", CONFIG, str(tmp_path / "run" / "export"), "--device", "cpu"]
     assert main([*arguments, "--cfg-options", root, "schedule.workers=0", "task.head.channels=8"]) == 2
     assert "prompts.global.audio.0 is missing" in capsys.readouterr().err
+
+
+def test_fp16_without_cuda(train, data):
+    code, message = train(f"task.dataset.root={data}", "compute.precision=fp16")
+    assert code == 2
+    assert "fp16 needs a CUDA device" in message
+    assert "bf16" in message
+
+
+def test_a_value_that_a_component_refuses_is_told_with_its_place(train, demo_root):
+    code, message = train(f"task.dataset.root={demo_root}", "tuner.prompts.global.length=0")
+    assert code == 2
+    assert message.endswith(" (--cfg-options tuner.prompts.global.length=0)\n")
+    assert "copl train: tuner.prompts.global: global_prompts: length must be at least 1, got 0" in message

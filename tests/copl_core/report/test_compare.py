@@ -1,0 +1,84 @@
+from itertools import pairwise
+
+import pytest
+from safetensors.torch import load_file
+
+from copl_core.api import ConfigError
+from copl_core.plugins import get_table
+from copl_core.registry import Registry
+from copl_core.report import compare_runs
+from copl_core.report.charts import HEIGHT, TOP, Series, line_chart, ticks
+from copl_core.report.compare import short_names
+
+from .conftest import write_results, write_rows
+from .pages import Page
+
+
+@pytest.fixture
+def second(work_dir, tmp_path):
+    """The same run with another tuner, further trained."""
+    folder = tmp_path / "other"
+    folder.mkdir()
+    text = (work_dir / "config.yaml").read_text()
+    start, end = text.index("tuner:"), text.index("task:")
+    (folder / "config.yaml").write_text(f"{text[:start]}tuner:\n  type: frozen\n{text[end:]}")
+    write_rows(folder, [{"epoch": 1, "split": "train", "loss": 0.625}])
+    write_results(folder, {"mIoU": 0.5, "F": 0.125})
+    return folder
+
+
+def test_two_runs_side_by_side(work_dir, second, tmp_path):
+    path, notes = compare_runs([work_dir, second], Registry(get_table()), out=tmp_path / "compare.html")
+    page = Page(path)
+
+    assert notes == []
+    page.check_self_contained()
+    assert page.row("mIoU") == ["0.1250", "0.5000"]
+    assert page.row("F_compat") == ["0.3750", "-"]
+    best = [attributes for tag, attributes in page.tags if tag == "td" and "best" in attributes.get("class", "")]
+    assert len(best) == 2
+    assert page.row("tuner.type") == ["copl", "frozen"]
+    assert "schedule.epochs" not in [row[0] for row in page.rows if row]
+    stored = load_file(work_dir / "export" / "prompts.safetensors")
+    additional = page.row("tuner, additional to the encoders")
+    assert additional[0].startswith(f"{sum(each.numel() for each in stored.values()):,}")
+    assert additional[1].startswith("0")
+    assert "run, epoch 1: 0.75" in page.text
+    assert "other, epoch 1: 0.625" in page.text
+
+
+def test_mistakes(work_dir, tmp_path):
+    registry = Registry(get_table())
+    with pytest.raises(ConfigError, match="at least two"):
+        compare_runs([work_dir], registry, out=tmp_path / "page.html")
+    with pytest.raises(ConfigError, match="named twice"):
+        compare_runs([work_dir, work_dir / "."], registry, out=tmp_path / "page.html")
+
+
+def test_names_are_as_long_as_they_must_be(tmp_path):
+    folders = [tmp_path / "a" / "seed-0", tmp_path / "b" / "seed-0"]
+    assert short_names(folders) == ["a/seed-0", "b/seed-0"]
+    assert short_names([tmp_path / "a", tmp_path / "b"]) == ["a", "b"]
+
+
+@pytest.mark.parametrize(("low", "high"), [(0.1, 0.9), (-3.0, 4000.0), (1e-9, 2e-9), (5.0, 5.0), (0.0, 0.0)])
+def test_ticks_enclose_the_values_evenly(low, high):
+    found = ticks(low, high)
+
+    assert found[0] <= low
+    assert high <= found[-1]
+    assert 2 <= len(found) <= 7
+    steps = [after - before for before, after in pairwise(found)]
+    assert steps == pytest.approx([steps[0]] * len(steps), rel=1e-3)
+
+
+def test_lines_break_at_values_that_are_not_finite():
+    chart = line_chart("loss", [Series("a", [(1, 1.0), (2, 2.0), (3, float("nan")), (4, 1.0), (5, 3.0)])], mark=4)
+
+    (line,) = chart.lines
+    assert len(line.paths) == 2
+    assert [dot.text for dot in line.dots] == ["a, epoch 1: 1", "a, epoch 2: 2", "a, epoch 4: 1", "a, epoch 5: 3"]
+    assert line.dots[-1].y == TOP  # the largest value is a tick
+    assert all(TOP <= dot.y <= HEIGHT for dot in line.dots)
+    assert chart.mark == line.dots[2].x
+    assert line_chart("loss", [Series("a", [(1, float("nan"))])]) is None
