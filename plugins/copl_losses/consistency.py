@@ -8,7 +8,7 @@ from copl_core.contracts import Features, Layout, Loss
 
 
 class Consistency(Loss):
-    """``weight * ||Z_v - Z_a||^2`` between the pooled embeddings of each frame and its second of audio.
+    """``weight * ||Z_v - Z_a||^2`` between the mean token of each frame and that of its second of audio.
 
     Where the widths differ a trained linear layer maps the audio embedding to the visual width.
 
@@ -26,7 +26,7 @@ class Consistency(Loss):
         self.project: nn.Module = nn.Identity() if same else nn.Linear(layout.audio_width, layout.visual_width)
 
     def forward(self, visual: Features, audio: Features) -> Tensor:
-        """Weighted loss of pooled (BT, d_v) and (BT, d_a), a scalar."""
-        squared = (visual.pooled - self.project(audio.pooled)) ** 2
+        """Weighted loss of the mean tokens, (BT, d_v) and (BT, d_a), a scalar."""
+        squared = (visual.tokens.mean(dim=1) - self.project(audio.tokens.mean(dim=1))) ** 2
         distance = squared.mean(dim=-1) if self.reduce == "mean" else squared.sum(dim=-1)
         return self.weight * distance.mean()
