@@ -3,17 +3,23 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-DEMO_CONFIG := configs/demo/avs_swin_nano_shared.yaml
-DEMO_DATA := data/demo/avs
-DEMO_RUN := work_dirs/demo
+# What the demo does: avs, ave, avqa.
+TASK ?= avs
+DEMO_CONFIG := configs/demo/$(TASK)_swin_nano_shared.yaml
+DEMO_DATA := data/demo/$(TASK)
+DEMO_RUN := work_dirs/demo/$(TASK)
 
-.PHONY: help demo demo-data demo-compare test test-fast check clean
+.PHONY: help demo demo-data demo-compare test test-fast fuzz check torture docs clean
 
 help:
 	@echo "make demo          train, test and export CoPL on generated clips (minutes on a laptop)"
+	@echo "make demo TASK=ave the same for event localisation, TASK=avqa for question answering (default: avs, segmentation)"
 	@echo "make demo-compare  frozen against CoPL and the rows between, seeds 0 1 2"
 	@echo "make test          the whole test suite"
+	@echo "make fuzz          10,000 damaged and hostile inputs for every reader (about half an hour)"
+	@echo "make torture       kill and resume trainings 100 times, and compare every byte (minutes)"
 	@echo "make check         ruff and mypy"
+	@echo "make docs          the docs site, into site/"
 
 # Set-up is done once, and again only when the dependencies or the entry points change.
 $(VENV)/.installed: pyproject.toml
@@ -22,14 +28,14 @@ $(VENV)/.installed: pyproject.toml
 	@touch $@
 
 demo-data: $(VENV)/.installed
-	@$(BIN)/python -m copl_synth avs $(DEMO_DATA) --train 1000
+	@$(BIN)/python -m copl_synth $(TASK) $(DEMO_DATA)
 
 demo: demo-data
 	@$(BIN)/python tools/train.py $(DEMO_CONFIG) --work-dir $(DEMO_RUN) --resume
 	@echo "test it again:  $(BIN)/python tools/test.py $(DEMO_CONFIG) $(DEMO_RUN)/export"
 
 demo-compare: demo-data
-	@$(BIN)/python tools/demo_compare.py $(DEMO_CONFIG) --work-dir work_dirs/demo-compare
+	@$(BIN)/copl sweep configs/studies/table4_nano.yaml
 
 test: $(VENV)/.installed
 	@$(BIN)/python -m pytest
@@ -37,10 +43,19 @@ test: $(VENV)/.installed
 test-fast: $(VENV)/.installed
 	@$(BIN)/python -m pytest -m "not slow and not dist"
 
+fuzz: $(VENV)/.installed
+	@COPL_FUZZ_CASES=10000 $(BIN)/python -m pytest tests/fuzz
+
+torture: $(VENV)/.installed
+	@$(BIN)/python tools/torture.py --kills 100
+
 check: $(VENV)/.installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+docs: $(VENV)/.installed
+	$(BIN)/mkdocs build --strict
+
 clean:
-	rm -rf work_dirs data/demo
+	rm -rf work_dirs data/demo site

@@ -7,6 +7,10 @@ import pytest
 
 # Two threads each: the suite's tensors are small, and spinning threads would slow each other down.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+# First-party plugins only, whatever else is installed; a test names those that it adds.
+os.environ["COPL_LOAD_PLUGINS"] = ""
+for _variable in ("COPL_DISABLE_PLUGINS", "COPL_STRICT_PLUGINS"):
+    os.environ.pop(_variable, None)
 
 
 @pytest.fixture(scope="session")
@@ -23,3 +27,13 @@ def demo_root(tmp_path_factory):
 def repository():
     """The root of the checkout."""
     return Path(__file__).parent.parent
+
+
+def pytest_collection_modifyitems(items):
+    """Tests marked ``cuda`` need a device; where there is none they say so instead of failing."""
+    import torch
+
+    if not torch.cuda.is_available():
+        for item in items:
+            if item.get_closest_marker("cuda"):
+                item.add_marker(pytest.mark.skip(reason="no CUDA device"))
