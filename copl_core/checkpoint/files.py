@@ -7,6 +7,7 @@ a pair that does not belong together is refused.
 import dataclasses
 import json
 from collections.abc import Mapping, Sequence
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -216,13 +217,11 @@ def _name_differences(saved: Mapping[str, Sequence[str]], present: Mapping[str, 
         theirs, ours = list(saved[kind]), list(present[kind])
         if theirs == ours:
             continue
-        unequal = [i for i, (a, b) in enumerate(zip(theirs, ours, strict=False)) if a != b]
-        first = unequal[0] if unequal else min(len(theirs), len(ours))
-        then = repr(theirs[first]) if first < len(theirs) else "absent"
-        now = repr(ours[first]) if first < len(ours) else "absent"
-        problems.append(
-            f"{kind}: trained with {len(theirs)}, this data set has {len(ours)}; number {first} was {then} and is {now}"
-        )
+        pairs = zip_longest(map(repr, theirs), map(repr, ours), fillvalue="absent")
+        changed = [
+            f"number {number} was {then} and is {now}" for number, (then, now) in enumerate(pairs) if then != now
+        ]
+        problems.append(f"{kind}: trained with {len(theirs)}, this data set has {len(ours)}; " + "; ".join(changed))
     return problems
 
 

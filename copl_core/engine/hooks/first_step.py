@@ -70,11 +70,12 @@ def _check_frozen(before: dict[str, int], model: TwoStream) -> None:
 def _checksums(model: TwoStream) -> dict[str, int]:
     """Of each frozen parameter, and each buffer of a frozen encoder: the sum of its elements' bit patterns.
 
-    It is exact as long as one element changes. The fingerprint of an encoder covers its persistent buffers, too.
+    It is exact as long as one element changes. Buffers count whether a state dict saves them or not: running
+    statistics, windows and filters make an encoder what it is as its parameters do.
     """
     frozen = {name: p.detach() for name, p in model.named_parameters() if not p.requires_grad}
     if not model.tuner.unfreezes:
-        frozen |= model.encoders.state_dict(prefix="encoders.")
+        frozen |= {name: buffer.detach() for name, buffer in model.encoders.named_buffers(prefix="encoders")}
     return {name: int(_pattern(tensor).sum(dtype=torch.int64)) for name, tensor in frozen.items()}
 
 

@@ -353,7 +353,10 @@ def test_names_that_mean_something_else_are_refused(tmp_path):
     header = dataclasses.replace(HEADER, encoders=encoders(trained), names=trained.names)
     save_trained(tmp_path, trained, header)
     other.names = {"classes": ("dog", "cow", "cat")}
-    expected = "classes: trained with 2, this data set has 3; number 1 was 'cat' and is 'cow'"
+    expected = (
+        "classes: trained with 2, this data set has 3; "
+        "number 1 was 'cat' and is 'cow'; number 2 was absent and is 'cat'"
+    )
     with pytest.raises(WeightsError, match=expected):
         load_trained(tmp_path, other, encoders(other))
     other.names = {"classes": ("dog", "cat")}

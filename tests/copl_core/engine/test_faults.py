@@ -283,23 +283,31 @@ def test_a_frozen_parameter_that_changes_is_an_error(tmp_path):
 
 
 class Drifts(CoPL):
+    """Changes a buffer of the encoder at every step."""
+
+    def __init__(self, *, buffer: str, **settings):
+        super().__init__(**settings)
+        self.buffer = buffer
+
     def step(self, pair, visual, audio):
-        pair.visual.block.norm.running_mean += 1e-3
+        pair.visual.block.get_buffer(self.buffer).add_(1e-3)
         return super().step(pair, visual, audio)
 
 
-def test_a_frozen_statistic_that_changes_is_an_error(monkeypatch, tmp_path):
-    """The fingerprint of an encoder covers it."""
+@pytest.mark.parametrize("buffer", ["norm.running_mean", "norm.running_var", "window"])
+def test_a_buffer_of_a_frozen_encoder_that_changes_is_an_error(monkeypatch, tmp_path, buffer):
+    """The fingerprint of an encoder covers statistics; the window is in no state dict, and part of it none the less."""
 
-    def with_norm(**settings):
+    def with_buffers(**settings):
         encoder = tiny_swin(**settings)
         for part in encoder.blocks:
             part.block.norm = nn.BatchNorm1d(4)
+            part.block.register_buffer("window", torch.hann_window(8), persistent=False)
         return encoder
 
-    monkeypatch.setattr(engine_parts, "tiny_swin", with_norm)
-    tuner = partial(Drifts, prompts={"global": partial(GlobalPrompts, length=2)})
-    with pytest.raises(CoplError, match=r"changed what is frozen: encoders\.visual\..*norm\.running_mean"):
+    monkeypatch.setattr(engine_parts, "tiny_swin", with_buffers)
+    tuner = partial(Drifts, buffer=buffer, prompts={"global": partial(GlobalPrompts, length=2)})
+    with pytest.raises(CoplError, match=rf"changed what is frozen: encoders\.visual\..*{re.escape(buffer)}"):
         train_toy(tmp_path, parts={"tuner": tuner})
 
 
