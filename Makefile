@@ -2,6 +2,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
+WEB := $(VENV)/web
 
 # What the demo does: avs, ave, avqa.
 TASK ?= avs
@@ -9,13 +10,14 @@ DEMO_CONFIG := configs/demo/$(TASK)_swin_nano_shared.yaml
 DEMO_DATA := data/demo/$(TASK)
 DEMO_RUN := work_dirs/demo/$(TASK)
 
-.PHONY: help demo demo-data demo-compare test test-fast fuzz check torture docs clean
+.PHONY: help demo demo-data demo-compare test test-fast test-web fuzz check torture docs clean
 
 help:
 	@echo "make demo          train, test and export CoPL on generated clips (minutes on a laptop)"
 	@echo "make demo TASK=ave the same for event localisation, TASK=avqa for question answering (default: avs, segmentation)"
 	@echo "make demo-compare  frozen against CoPL and the rows between, seeds 0 1 2"
 	@echo "make test          the whole test suite"
+	@echo "make test-web      the page of copl serve, in Chromium too (Debian: chromium, chromium-driver)"
 	@echo "make fuzz          10,000 damaged and hostile inputs for every reader (about half an hour)"
 	@echo "make torture       kill and resume trainings 100 times, and compare every byte (minutes)"
 	@echo "make check         ruff and mypy"
@@ -25,6 +27,15 @@ help:
 $(VENV)/.installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[dev]"
+	@touch $@
+
+# Gradio holds pillow below 13, so it has an environment of its own. After its own packages come those of the other one;
+# they are added last, for pip would take them for installed here.
+$(WEB)/.installed: $(VENV)/.installed
+	$(BIN)/python -m venv --clear $(WEB)
+	$(WEB)/bin/python -m pip install --quiet --disable-pip-version-check "$$(sed -n 's/^web = \["\(.*\)"\]$$/\1/p' pyproject.toml)"
+	@$(BIN)/python -c 'import sysconfig; print("import site; site.addsitedir(%r)" % sysconfig.get_path("purelib"))' \
+		> "$$($(WEB)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/copl.pth"
 	@touch $@
 
 demo-data: $(VENV)/.installed
@@ -42,6 +53,9 @@ test: $(VENV)/.installed
 
 test-fast: $(VENV)/.installed
 	@$(BIN)/python -m pytest -m "not slow and not dist"
+
+test-web: $(WEB)/.installed
+	@COPL_TEST_WEB=1 $(WEB)/bin/python -m pytest tests/copl_core/serve
 
 fuzz: $(VENV)/.installed
 	@COPL_FUZZ_CASES=10000 $(BIN)/python -m pytest tests/fuzz
