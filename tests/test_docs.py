@@ -24,6 +24,8 @@ COMMANDS = [command for page in PAGES for command in commands(page)]
 TOOLS = {"tools/train.py": "train", "tools/test.py": "test", "tools/predict.py": "predict"}
 TARGETS = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
 PLUGIN_PAGES = "docs/plugins/"
+#: Names of methods, files and the like; any other long word in capitals stands for a number or a table to come.
+IN_CAPITALS = {"CHANGELOG", "CONTRIBUTING", "ICASSP", "LAVISH", "README", "SIGTERM"}
 #: What ``mine.yaml`` on the pages is.
 MINE = """\
 _base_: configs/demo/avs_swin_nano_shared.yaml
@@ -45,6 +47,14 @@ def registry():
 def test_every_relative_link_leads_somewhere(page):
     for target in re.findall(r"\]\(([^)#]+)\)", prose(page)):
         assert target.startswith("https://") or (page.parent / target).exists(), target
+
+
+@pytest.mark.parametrize("page", [*PAGES, ROOT / "CHANGELOG.md"], ids=lambda page: str(page.relative_to(ROOT)))
+def test_nothing_is_left_to_be_filled_in(page):
+    text = re.sub(r"`[^`]*`|\]\([^)]*\)", "", prose(page))  # no code, no addresses
+    left = re.findall(r"\b(?:TODO|FIXME|TBD|TBA|XXX+)\b|\?\?\?", page.read_text(encoding="utf-8"))
+    left += [word for word in re.findall(r"\b[A-Z][A-Z_]{5,}\b", text) if word not in IN_CAPITALS]
+    assert not left, f"{page.relative_to(ROOT)}: fill these in, or name them in IN_CAPITALS"
 
 
 def test_the_commands_are_found():
