@@ -105,6 +105,21 @@ def without_gradient(where: str, names: Sequence[str]) -> CoplError:
     )
 
 
+def without_graph(where: str, losses: Sequence[str]) -> CoplError:
+    """The error for losses that nothing can be learned from, for they have no gradient at all.
+
+    Args:
+        where: Where the run is.
+        losses: Their names.
+    """
+    told = f"no loss depends on what trains: {some(losses)}" if losses else "neither head nor tuner has a loss"
+    return CoplError(
+        f"{where}: {told}\n"
+        "Training needs one that is computed, with gradients, from the head's predictions or the features: let the "
+        "plugin of task.head or tuner neither detach it nor compute it under no_grad, or choose another."
+    )
+
+
 def some(names: Sequence[str]) -> str:
     """The first names of a list, and how many more there are."""
     rest = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""

@@ -12,7 +12,7 @@ from torch import Tensor
 from copl_core.contracts import Batch
 from copl_core.engine.batch_norm import standing_in
 from copl_core.engine.distributed import stop_together, total, world_size
-from copl_core.engine.faults import without_gradient
+from copl_core.engine.faults import without_graph
 from copl_core.engine.runner import CoplRunner
 
 
@@ -102,6 +102,6 @@ def _backward(runner: CoplRunner, batch: Batch, weight: float) -> dict[str, Tens
     # The ranks' gradients are averaged.
     loss: Any = sum(losses.values()) * (weight * world_size())
     if not getattr(loss, "requires_grad", False):
-        stop_together(without_gradient(runner.position.where, list(runner.trained)))
+        stop_together(without_graph(runner.position.where, list(losses)))
     runner.optim_wrapper.backward(loss)
     return {name: value.detach() for name, value in losses.items()}

@@ -6,6 +6,7 @@ import torch
 from mmengine.optim import AmpOptimWrapper, OptimWrapper
 from torch.optim import Optimizer
 
+from copl_core.api import ConfigError
 from copl_core.config import Experiment, Schedule
 from copl_core.model import TwoStream
 
@@ -16,6 +17,9 @@ def make_optimizer(model: TwoStream, schedule: Schedule) -> Optimizer:
     """Groups ``prompts`` (all the tuner trains, be it the encoders) and ``head``.
 
     An empty group is left out; frozen tensors never enter.
+
+    Raises:
+        ConfigError: Nothing trains.
     """
     groups = [
         {
@@ -29,6 +33,10 @@ def make_optimizer(model: TwoStream, schedule: Schedule) -> Optimizer:
         )
     ]
     groups = [group for group in groups if group["params"]]
+    if not groups:
+        raise ConfigError(
+            "nothing trains: neither tuner nor task.head has a parameter that isn't frozen; choose another of them"
+        )
     make: Any = OPTIMIZERS[schedule.optimizer]
     optimizer: Optimizer = make(groups, weight_decay=schedule.weight_decay)
     return optimizer

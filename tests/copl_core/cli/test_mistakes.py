@@ -4,6 +4,7 @@ import shutil
 
 import pytest
 
+from copl_avs.decoder import AvsDecoder
 from copl_core.cli.main import main
 
 CONFIG = "configs/demo/avs_swin_nano_shared.yaml"
@@ -114,3 +115,17 @@ def test_a_value_that_a_component_refuses_is_told_with_its_place(train, demo_roo
     assert code == 2
     assert message.endswith(" (--cfg-options tuner.prompts.global.length=0)\n")
     assert "copl train: tuner.prompts.global: global_prompts: length must be at least 1, got 0" in message
+
+
+def test_a_loss_without_a_graph_is_told_and_not_raised(train, demo_root, monkeypatch):
+    """As a head of one's own makes it that computes its loss from detached predictions."""
+    losses = AvsDecoder.losses
+
+    def detached(head, predictions, batch):
+        return losses(head, {name: value.detach() for name, value in predictions.items()}, batch)
+
+    monkeypatch.setattr(AvsDecoder, "losses", detached)
+    code, message = train(f"task.dataset.root={demo_root}", "tuner={type: frozen}")
+    assert code == 2
+    assert "epoch 1, step 1: no loss depends on what trains: loss" in message
+    assert "neither detach it nor compute it under no_grad" in message

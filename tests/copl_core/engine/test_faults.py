@@ -21,6 +21,7 @@ import engine_parts
 from copl_core.api import ConfigError, CoplError, DataError
 from copl_core.engine.hooks import FirstStepHook, save
 from copl_prompts.copl import CoPL
+from copl_prompts.frozen import Frozen
 from copl_prompts.modal import GlobalPrompts
 from engine_parts import Idle, ToyClips, ToyHead, UnreadableClips, engine, train_toy
 from helpers import tiny_swin
@@ -265,9 +266,31 @@ class Detached(ToyHead):
         return {"loss_task": predictions["logits"].detach().sum()}
 
 
-def test_a_loss_that_depends_on_nothing_is_told_as_such(tmp_path):
-    with pytest.raises(CoplError, match=r"epoch 1, step 1: these trained parameters got no gradient: tuner\..*more"):
-        train_toy(tmp_path, parts={"head": Detached})
+class Lossless(ToyHead):
+    def losses(self, predictions, batch):
+        return {}
+
+
+@pytest.mark.parametrize(
+    ("head", "told"),
+    [(Detached, "no loss depends on what trains: loss_task"), (Lossless, "neither head nor tuner has a loss")],
+)
+def test_a_loss_without_a_graph_is_told_with_what_to_do(head, told, tmp_path):
+    with pytest.raises(CoplError, match=rf"^epoch 1, step 1: {told}\n.*task\.head or tuner"):
+        train_toy(tmp_path, parts={"head": head})
+
+
+class Untrained(ToyHead):
+    """Has no parameter that trains."""
+
+    def __init__(self, **context):
+        super().__init__(**context)
+        self.requires_grad_(False)
+
+
+def test_a_model_in_which_nothing_trains_is_told_as_such(tmp_path):
+    with pytest.raises(ConfigError, match=r"nothing trains: neither tuner nor task\.head"):
+        train_toy(tmp_path, parts={"head": Untrained, "tuner": Frozen})
 
 
 class Vandal(CoPL):
