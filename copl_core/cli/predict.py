@@ -32,7 +32,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[Any]") -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Predict input by input; one that can't be used is told and costs none of the others.
+    """Look at all inputs, then predict one by one; one that can't be used is told and costs none of the others.
 
     Returns:
         0, or 2 if an input could not be used.
@@ -42,25 +42,35 @@ def run(options: argparse.Namespace) -> int:
     from copl_core.engine.predict import load
 
     model = load(options.prompts, device=options.device, options=options.cfg_options)
-    failed = False
+    told: set[str] = set()
+    usable: list[Path] = []
+    # What is wrong with the last input should not have to wait for hours of the others.
     for path in options.inputs:
         try:
             videos = find_recordings(path)
         except CoplError as error:
-            failed = _tell(error)
+            _tell(error, told)
             continue
         for video in videos:
             try:
-                _predict(model, video, options.question, options.out)
+                model.check(video, question=options.question)
+                usable.append(video)
             except CoplError as error:
-                failed = _tell(error)
-    return 2 if failed else 0
+                _tell(error, told)
+    for video in usable:
+        try:
+            _predict(model, video, options.question, options.out)
+        except CoplError as error:
+            _tell(error, told)
+    return 2 if told else 0
 
 
-def _tell(error: Exception) -> bool:
-    """Tell what is wrong with an input."""
-    print(f"copl predict: {error}", file=sys.stderr)
-    return True
+def _tell(error: Exception, told: set[str]) -> None:
+    """Tell what is wrong with an input, once: what is wrong with the question is wrong for every video."""
+    message = str(error)
+    if message not in told:
+        print(f"copl predict: {message}", file=sys.stderr)
+        told.add(message)
 
 
 def _predict(model: "TrainedModel", video: Path, question: str | None, out: Path) -> None:

@@ -2,13 +2,13 @@
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import torch
-from torch import Tensor
 
 from copl_core.api import ConfigError, PluginError, WeightsError
 from copl_core.checkpoint import Header, check_providers, load_trained, read_header
@@ -17,8 +17,8 @@ from copl_core.config.options import apply_options
 from copl_core.config.signature import signature_of
 from copl_core.config.values import ValueReader
 from copl_core.contracts import Backbone, Prediction, Predictions, Predictor, Sample, Task, Tuner
-from copl_core.data import collate
 from copl_core.engine.build import encoder_blocks, load_encoders, make_encoders
+from copl_core.engine.render import predict_sample
 from copl_core.engine.runner import pick_device
 from copl_core.engine.settings import without_folders
 from copl_core.model import TwoStream, input_specs
@@ -72,17 +72,32 @@ class TrainedModel:
 
         def run(samples: Iterable[Sample], count: int) -> Iterator[Predictions]:
             for number, sample in enumerate(samples, start=1):
-                yield self._run(sample)
+                yield predict_sample(self.model, sample, self.device)
                 if progress is not None:
                     progress(number, count)
 
         return self._predictor.predict(Path(video), run, question)
 
-    def _run(self, sample: Sample) -> Predictions:
-        batch = {k: v.to(self.device) if isinstance(v, Tensor) else v for k, v in collate([sample]).items()}
-        with torch.no_grad():
-            predictions = self.model(batch).predictions
-        return {name: value[0].cpu() for name, value in predictions.items()}
+    def check(self, video: str | PathLike[str], *, question: str | None = None) -> None:
+        """Look for what makes ``predict`` refuse a video or a question, as far as it shows without the model.
+
+        Args:
+            video: See ``predict``.
+            question: See ``predict``.
+
+        Raises:
+            DataError: See ``predict``. A video that is damaged further on is not noticed.
+        """
+
+        def run(samples: Iterable[Sample], count: int) -> Iterator[Predictions]:
+            raise _WouldRunError
+
+        with suppress(_WouldRunError):
+            self._predictor.predict(Path(video), run, question)
+
+
+class _WouldRunError(Exception):
+    """All that comes before the model has gone well."""
 
 
 def load(path: str | PathLike[str], *, device: str = "auto", options: Sequence[str] = ()) -> TrainedModel:

@@ -1,14 +1,13 @@
-"""Pictures of predictions."""
-
-from collections.abc import Mapping
+"""Predictions for single samples, and pictures of them."""
 
 import torch
 from PIL import Image
 from torch import Tensor
 
-from copl_core.contracts import Sample
+from copl_core.contracts import Predictions, Sample
 from copl_core.data import collate
 from copl_core.engine.build import Session
+from copl_core.model import TwoStream
 
 GOLDEN_RATIO = (5**0.5 - 1) / 2
 
@@ -32,9 +31,19 @@ def render_clip(session: Session, split: str, index: int, device: torch.device) 
     """Draw one clip of a split; returns it with its picture."""
     dataset, model = session.datasets[split], session.model.to(device).eval()
     sample = dataset[index]
+    renderer = session.task.renderer(names=session.model.names)
+    return sample, renderer.render(dataset.pictures(index), sample, predict_sample(model, sample, device))
+
+
+def predict_sample(model: TwoStream, sample: Sample, device: torch.device) -> Predictions:
+    """What a model in evaluation mode says of one sample, on the CPU, without the leading B.
+
+    Args:
+        model: On ``device``.
+        sample: Of a data set or a predictor.
+        device: Where the model runs.
+    """
     batch = {k: v.to(device) if isinstance(v, Tensor) else v for k, v in collate([sample]).items()}
     with torch.no_grad():
         predictions = model(batch).predictions
-    prediction: Mapping[str, Tensor] = {name: value[0].cpu() for name, value in predictions.items()}
-    renderer = session.task.renderer(names=session.model.names)
-    return sample, renderer.render(dataset.pictures(index), sample, prediction)
+    return {name: value[0].cpu() for name, value in predictions.items()}

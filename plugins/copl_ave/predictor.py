@@ -183,6 +183,8 @@ class EventPredictor(Predictor):
             raise DataError("this model names events and answers no questions: leave the question out")
         recording = Recording(path, downmix=self.recipe.downmix)
         windows = recording.windows(SECONDS)
+        # All is silent or the first sound ends the search: a mute hour is refused now, not after its last window.
+        any(waveform.any() for waveform, _ in recording.sounds(windows))
         end = SECONDS if self._is_clip(recording) else max(1, int(recording.seconds + 0.5))
         seconds: list[Second] = []
         outputs = run(self._samples(recording, windows), len(windows))

@@ -172,6 +172,8 @@ class AnswerPredictor(Predictor):
         words = self._read(question)
         recording = Recording(path, downmix=self.recipe.downmix)
         windows = recording.windows(MINUTE)
+        # All is silent or the first sound ends the search: a mute hour is refused now, not after its last window.
+        any(waveform.any() for waveform, _ in recording.sounds(windows))
         outputs = run(self._samples(recording, windows, words), len(windows))
         answers = [Answer(window, self._times(window), output) for window, output in zip(windows, outputs, strict=True)]
         return AnswerPrediction(recording, f"{' '.join(words)}?", answers, self.names)

@@ -141,6 +141,8 @@ class MaskPredictor(Predictor):
             raise DataError("this model draws masks and answers no questions: leave the question out")
         recording = Recording(path, downmix=self.recipe.downmix)
         windows = recording.windows(FRAMES)
+        # All is silent or the first sound ends the search: a mute hour is refused now, not after its last window.
+        any(waveform.any() for waveform, _ in recording.sounds(windows))
         end = max(1, int(recording.seconds + 0.5))
         masks: list[Mask] = []
         for window, output in zip(windows, run(self._samples(recording, windows), len(windows)), strict=True):

@@ -11,6 +11,7 @@ import pytest
 from copl_core.cli.main import main
 from copl_core.cli.predict import add_parser
 from copl_core.data import probe
+from copl_core.data.media import VIDEOS
 from copl_synth.ave import AveSettings, write_ave
 from copl_synth.avqa import AvqaSettings, write_avqa
 from exports import export_untrained
@@ -69,6 +70,38 @@ def test_bad_inputs_are_told_one_by_one_and_the_others_predicted(predict, videos
         assert what in line
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["b good", "b good-2"]
     assert out.count("b good.webm\n") == 2
+
+
+@pytest.mark.parametrize("task", ["ave", "avs", "avqa"])
+def test_bad_inputs_are_told_before_the_first_is_predicted(predict, videos, task, monkeypatch, capsys) -> None:
+    told = []
+
+    def first(self, batch):
+        told.append(capsys.readouterr().err)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("copl_core.model.TwoStream.forward", first)
+    question = ["--question", "Is there a voiceover?"] if task == "avqa" else []
+    predict(task, videos / "b good.webm", videos, "absent.mp4", *question)
+    assert len(told) == 1
+    for what in ("a mute.mp4 has no sound track", "c short.mp4 lasts", "d silent.mp4 is silent", "e broken.mp4: not",
+                 "no such file or folder: absent.mp4"):  # fmt: skip
+        assert told[0].count(what) == 1
+
+
+def test_a_question_that_no_video_can_answer_is_told_once(predict, videos) -> None:
+    code, _, err = predict("avqa", videos / "b good.webm", videos / "b good.webm", "--question", "Is the zorb blue?")
+    assert code == 2
+    assert err.count("'zorb'") == 1
+
+
+def test_a_folder_of_pictures_says_what_to_do(predict, tmp_path) -> None:
+    (tmp_path / "frames").mkdir()
+    (tmp_path / "frames" / "1.png").write_bytes(b"")
+    code, out, err = predict("avs", tmp_path / "frames")
+    assert (code, out) == (2, "")
+    assert err.startswith(f"copl predict: no video (mp4, mkv, webm, avi, mov, flv) in folder {tmp_path / 'frames'}")
+    assert "make a video first" in err
 
 
 def test_events_are_written_as_json_and_timeline(predict, videos, tmp_path) -> None:
@@ -137,3 +170,9 @@ def test_commands_of_the_page_are_understood(repository) -> None:
     assert len(commands) == 3
     for command in commands:
         assert parser.parse_args(shlex.split(command)).inputs
+
+
+def test_the_page_names_the_endings_that_a_folder_is_searched_for(repository) -> None:
+    page = (repository / "docs" / "predict.md").read_text(encoding="utf-8")
+    (sentence,) = re.findall(r"^Of a folder, the files that end in ([^,]*(?:, [^,]*)*) are taken", page, re.MULTILINE)
+    assert re.findall(r"`(\.\w+)`", sentence) == list(VIDEOS)
