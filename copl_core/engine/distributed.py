@@ -43,6 +43,7 @@ def launch(launcher: Launcher, device: torch.device) -> torch.device:
 
     Raises:
         ConfigError: The launcher's environment is missing, or there are more processes than devices.
+        OtherRankError: On ranks but the first, where several were given one device.
     """
     if launcher == "none":
         return device
@@ -58,6 +59,10 @@ def launch(launcher: Launcher, device: torch.device) -> torch.device:
         dist.init_process_group("gloo")
         return device
     index, count = int(os.environ["LOCAL_RANK"]), torch.cuda.device_count()
+    # Told to bind devices to tasks (--gpus-per-task, --gpu-bind), Slurm shows each process its own and no other.
+    alone = launcher == "slurm" and count == 1
+    if alone:
+        index = 0
     if index >= count:
         raise ConfigError(
             f"process {index} of this machine has no CUDA device: there are {count}; start {count} a machine"
@@ -65,7 +70,20 @@ def launch(launcher: Launcher, device: torch.device) -> torch.device:
     torch.cuda.set_device(index)
     # Gloo beside NCCL: what the ranks agree on each step lies on the CPU and need not wait for the device.
     dist.init_process_group("cpu:gloo,cuda:nccl")
+    if alone:
+        together(lambda: _check_own(index))
     return torch.device("cuda", index)
+
+
+def _check_own(index: int) -> None:
+    """Refuse a device that another rank has, too, which NCCL would do in words of its own."""
+    devices = gather(str(torch.cuda.get_device_properties(index).uuid))
+    sharing = [number for number, device in enumerate(devices) if device == devices[rank()]]
+    if len(sharing) > 1:
+        raise ConfigError(
+            f"processes {', '.join(map(str, sharing))} have one CUDA device between them; give each its own:\n"
+            "  srun --ntasks-per-node N --gpus-per-task 1 python tools/train.py CONFIG --launcher slurm"
+        )
 
 
 def leave() -> None:

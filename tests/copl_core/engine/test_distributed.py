@@ -1,6 +1,7 @@
 """Joining the ranks of a run; what the ranks then do together is tested in tests/dist."""
 
 import os
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -70,6 +71,57 @@ def test_more_processes_than_devices(joined, monkeypatch):
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
     with pytest.raises(ConfigError, match=r"process 1 of this machine has no CUDA device: there are 1"):
         launch("pytorch", torch.device("cuda"))
+
+
+@pytest.fixture
+def on_slurm(joined, monkeypatch):
+    """Fake a task of Slurm that sees ``visible`` devices; returns what it is given and what it has set.
+
+    ``uuids`` are those that the devices of all ranks have, in order of rank.
+    """
+
+    def start(*, local: str, visible: int, uuids: tuple[str, ...] = ()):
+        for name, value in (SLURM | {"SLURM_LOCALID": local, "SLURM_PROCID": local}).items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.setenv("MASTER_ADDR", "node07")
+        taken = []
+        monkeypatch.setattr(torch.cuda, "device_count", lambda: visible)
+        monkeypatch.setattr(torch.cuda, "set_device", taken.append)
+        own = SimpleNamespace(uuid=uuids[int(local)] if uuids else None)
+        monkeypatch.setattr(torch.cuda, "get_device_properties", lambda index: own)
+        # Two calls: of the devices, then of what each rank has to say; the other ranks here come to the same.
+        monkeypatch.setattr(distributed, "gather", lambda value: list(uuids) if value in uuids else [value])
+        monkeypatch.setattr(distributed, "rank", lambda: int(local))
+        return launch("slurm", torch.device("cuda")), taken
+
+    return start
+
+
+@pytest.mark.parametrize(
+    ("local", "visible", "uuids", "index"),
+    [
+        ("1", 1, ("a", "b", "c"), 0),  # --gpus-per-task 1: CUDA_VISIBLE_DEVICES names one device, another for each task
+        ("0", 1, ("a", "b", "c"), 0),
+        ("2", 4, (), 2),  # --gpus-per-node 4: every task sees all four
+    ],
+)
+def test_a_task_of_slurm_takes_its_own_device(on_slurm, joined, local, visible, uuids, index):
+    device, taken = on_slurm(local=local, visible=visible, uuids=uuids)
+    assert device == torch.device("cuda", index)
+    assert taken == [index]
+    assert joined == ["cpu:gloo,cuda:nccl"]
+
+
+def test_tasks_of_slurm_with_one_device_between_them_are_told(on_slurm):
+    """--ntasks-per-node 2 --gpus-per-node 1 on two nodes: the tasks of a node see the same device."""
+    told = r"processes 0, 1 have one CUDA device between them; give each its own:\n.*--gpus-per-task 1"
+    with pytest.raises(ConfigError, match=told):
+        on_slurm(local="0", visible=1, uuids=("a", "a", "b", "b"))
+
+
+def test_more_tasks_of_slurm_than_devices(on_slurm):
+    with pytest.raises(ConfigError, match="process 3 of this machine has no CUDA device: there are 2"):
+        on_slurm(local="3", visible=2)
 
 
 def test_alone_every_rank_is_this_one():
