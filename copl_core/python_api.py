@@ -6,6 +6,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from copl_core.api import ConfigError
 from copl_core.config import Experiment, check_config
 from copl_core.config import load_config as read_config
 from copl_core.engine import Session, build_session
@@ -13,6 +14,7 @@ from copl_core.engine import test as test_export
 from copl_core.engine import train as train_experiment
 from copl_core.engine.predict import TrainedModel, load
 from copl_core.engine.runner import pick_device
+from copl_core.engine.snapshot import EXTENSIONS, Extend
 from copl_core.engine.train import TrainResult
 from copl_core.plugins import get_table
 from copl_core.registry import Registry
@@ -55,6 +57,7 @@ def train(
     *,
     device: str = "auto",
     resume: bool = False,
+    extend: Extend | None = None,
     quiet: bool = False,
 ) -> TrainResult:
     """Train, select on the validation split, export, test once: what ``copl train`` does.
@@ -64,6 +67,8 @@ def train(
         work_dir: Receives everything that is written.
         device: ``auto``, ``cpu`` or ``cuda``.
         resume: Continue the run in ``work_dir``, if there is one.
+        extend: How the learning rates go on if the config has more epochs than the run that is resumed: ``stretch``, as
+            if planned so from the start, or ``restart``, once more from the start over what is left.
         quiet: Print no progress.
 
     Returns:
@@ -72,12 +77,15 @@ def train(
     Raises:
         CoplError: Config, data, weights or work dir can't be used, or the run can't go on.
     """
+    if extend not in (None, *EXTENSIONS):
+        raise ConfigError(f"extend: expected {' or '.join(map(repr, EXTENSIONS))}, got {extend!r}")
     return train_experiment(
         experiment,
         Registry(get_table()),
         work_dir=Path(work_dir),
         device=pick_device(device),
         resume=resume,
+        extend=extend,
         console=Console(soft_wrap=True, highlight=False, quiet=quiet),
     )
 

@@ -48,3 +48,22 @@ def test_every_example_of_the_page_runs(page, tmp_path, capsys) -> None:
     exec(examples[-1], names)
     (shown,) = re.findall(r"^prints\n\n```\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
     assert capsys.readouterr().out == shown
+
+
+def test_a_finished_run_is_extended(page, tmp_path) -> None:
+    """With rates that stay as they are, stretched is as if planned so from the start: the same bytes."""
+
+    def train(work_dir: str, epochs: int, **options: object) -> list[bytes]:
+        settings = ["batch_size=2", "workers=0", "lr_schedule=constant", "warmup_epochs=0", f"epochs={epochs}"]
+        experiment = copl_core.load_config(
+            "configs/demo/ave_swin_nano_shared.yaml", [f"schedule.{setting}" for setting in settings]
+        )
+        result = copl_core.train(experiment, tmp_path / work_dir, device="cpu", quiet=True, **options)
+        return [path.read_bytes() for path in sorted(result.export.iterdir())]
+
+    train("cut", 1)
+    with pytest.raises(copl_core.CoplError, match="planned for 1 epochs, now for 2"):
+        train("cut", 2, resume=True)
+    with pytest.raises(copl_core.CoplError, match="extend: expected 'stretch' or 'restart', got 'strech'"):
+        train("cut", 2, resume=True, extend="strech")
+    assert train("cut", 2, resume=True, extend="stretch") == train("whole", 2)
