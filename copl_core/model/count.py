@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import cast
+from typing import Any, cast
 
 import torch
 from torch import nn
@@ -58,18 +58,24 @@ def count_parameters(blocks: ModelBlocks, registry: Registry, *, frames: int, na
     Raises:
         ConfigError: A component refuses its arguments.
     """
+    parts: dict[str, tuple[str, Any]] = {
+        "task": ("task", blocks.task),
+        "encoders.visual": ("backbone", blocks.visual),
+        "encoders.audio": ("backbone", blocks.audio),
+        "tuner": ("tuner", blocks.tuner),
+    }
+    # Before the meta device is the default: what is imported there for the first time would have its constants on it.
+    make = registry.factories({path: part for path, part in parts.items() if part[1] is not None})
     # Parameters on the meta device have shapes, and nothing else.
     with torch.device("meta"):
-        task: Task | None = registry.build("task", blocks.task, path="task") if blocks.task else None
-        visual: Backbone = registry.build("backbone", blocks.visual, path="encoders.visual")
-        audio: Backbone | None = None
-        if blocks.audio is not None:
-            audio = registry.build("backbone", blocks.audio, path="encoders.audio")
+        task: Task | None = make["task"]() if "task" in make else None
+        visual: Backbone = make["encoders.visual"]()
+        audio: Backbone | None = make["encoders.audio"]() if "encoders.audio" in make else None
         input_specs(visual, audio)
         model = TwoStream(
             visual=visual,
             audio=audio,
-            tuner=registry.factory("tuner", blocks.tuner, path="tuner"),
+            tuner=make["tuner"],
             # Identity takes any arguments and has no parameters.
             head=task.head if task else cast(Factory[Head], nn.Identity),
             frames=task.frames if task else frames,

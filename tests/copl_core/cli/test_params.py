@@ -1,6 +1,8 @@
 """copl params: what it counts and what it prints."""
 
 import json
+import subprocess
+import sys
 
 import pytest
 
@@ -176,3 +178,26 @@ def test_a_malformed_file_of_figures_is_told(params, config, tmp_path):
     assert code == 2
     assert f"{tmp_path / 'paper.yaml'}: 2 problems" in written.err
     assert "mine.additional: expected float, got str 'much'" in written.err
+
+
+def test_counting_leaves_no_module_with_constants_on_the_meta_device(repository):
+    """In a process of its own: a module is imported once, and here all of them have been."""
+    program = """
+import sys
+import torch
+from copl_core.cli.main import main
+
+assert main(["params", "configs/ave_swin_htsat.py"]) == 0
+kaldi = sys.modules["torchaudio.compliance.kaldi"]
+assert kaldi.EPSILON.device.type == "cpu", "EPSILON"
+assert kaldi.fbank(torch.linspace(-1, 1, 8000)[None].sin()).isfinite().all()
+wrong = [
+    f"{name}.{key}"
+    for name, module in list(sys.modules.items())
+    for key, value in list(vars(module).items())
+    if type(value) is torch.Tensor and value.device.type == "meta"
+]
+assert not wrong, wrong
+"""
+    run = subprocess.run([sys.executable, "-c", program], cwd=repository, capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stderr
