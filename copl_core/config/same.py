@@ -4,9 +4,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from copl_core.config.explain import leaves
+from copl_core.config.schema import FREE
+from copl_core.config.values import join
 
-# What may differ: none of it changes what is learned.
-_FREE = {"schedule.workers", "schedule.save_every", "schedule.on_nonfinite", "schedule.on_save_error"}
+_FREE = {join("schedule", key) for key in FREE}
 _FREE_BLOCK = "loggers"
 
 

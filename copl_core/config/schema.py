@@ -46,7 +46,7 @@ class Schedule:
             counts these.
         ema: Decay of an exponential moving average of what is trained, e.g. 0.999, which is then validated and
             exported; None for the weights themselves.
-        save_every: Steps between two saves of the resume state within an epoch; None saves around validation only.
+        save_every: Steps between two saves of the resume state within an epoch; None saves at its end only.
         on_nonfinite: A loss or gradient that is no finite number stops the run, or its step is skipped and counted.
         on_save_error: A resume state or export that can't be written (a full disk) stops the run, or it goes on.
     """
@@ -88,6 +88,8 @@ class Compute:
     deterministic: bool = False
 
 
+#: What of the schedule may differ from the run that is resumed: none of it changes what is learned.
+FREE = frozenset({"workers", "save_every", "on_nonfinite", "on_save_error"})
 #: Smallest values; then bounds that a value must lie strictly above or below.
 AT_LEAST = {
     "epochs": 1,

@@ -8,11 +8,9 @@ from typing import Any
 
 from copl_core.config import Experiment
 from copl_core.config.explain import leaves
+from copl_core.config.schema import FREE
 from copl_core.engine.build import encoder_blocks
 from copl_core.registry import Registry
-
-#: What may differ from the run that is resumed: none of it changes what is learned.
-_FREE = ("workers", "save_every", "on_nonfinite", "on_save_error")
 
 
 def run_settings(experiment: Experiment, registry: Registry) -> dict[str, Any]:
@@ -26,7 +24,7 @@ def run_settings(experiment: Experiment, registry: Registry) -> dict[str, Any]:
         experiment: The checked config.
         registry: Knows the arguments of its components.
     """
-    schedule = {key: value for key, value in vars(experiment.schedule).items() if key not in _FREE}
+    schedule = {key: value for key, value in vars(experiment.schedule).items() if key not in FREE}
     settings = {
         **_model(experiment, registry),
         "schedule": schedule,
