@@ -16,6 +16,7 @@ from copl_core.cli.main import build_parser, main
 from copl_core.config import check_config, load_config
 from copl_core.plugins import get_table
 from copl_core.registry import Registry
+from copl_core.sweep import Searcher, plan, read_study
 from copl_synth.__main__ import build_parser as build_synth_parser
 from doc_pages import DOCS, PAGES, ROOT, blocks, commands, prose
 
@@ -175,6 +176,21 @@ def test_the_yaml_of_a_page_is_a_config(page, tmp_path, monkeypatch, registry):
         # As a program, which may be based on either kind of file.
         Path("mine.py").write_text("".join(f"{key} = {value!r}\n" for key, value in values.items()))
         check_config(load_config("mine.py"), registry, text)
+
+
+def test_the_yaml_of_the_studies_is_a_study(tmp_path, registry):
+    for part in ("_base_", "demo"):
+        (tmp_path / part).symlink_to(ROOT / "configs" / part)
+    study = tmp_path / "studies" / "mine.yaml"
+    study.parent.mkdir()
+    for text in blocks(DOCS / "studies.md", "yaml"):
+        values = {"config": "../demo/avs_swin_nano_shared.yaml", **yaml.safe_load(text)}
+        study.write_text(yaml.safe_dump(values))
+        found = read_study(study)
+        if found.search:
+            assert Searcher(found, study, tmp_path / "out", registry).remaining() == values["search"]["trials"]
+        else:
+            assert plan(found, study, tmp_path / "out", registry)
 
 
 def test_the_concepts_show_a_config_as_it_is():
