@@ -7,6 +7,10 @@ from dataclasses import dataclass
 #: Of the drawing, in units of its own: it scales with the page.
 WIDTH, HEIGHT = 380, 220
 LEFT, RIGHT, TOP, BOTTOM = 50, 12, 12, 28
+#: Values beyond are drawn no more than infinite ones are.
+LARGEST = 1e300
+#: Values that differ by less are the same: absolutely, and as a part of the larger one, whose label would not show it.
+SMALLEST, ALIKE = 1e-300, 1e-6
 
 
 @dataclass(frozen=True)
@@ -15,7 +19,7 @@ class Series:
 
     Attributes:
         name: Of the line.
-        points: Epoch and value; a value that is not finite interrupts the line.
+        points: Epoch and value; a value that is not finite, or beyond ``LARGEST``, interrupts the line.
         color: Number of its colour.
     """
 
@@ -74,9 +78,9 @@ def line_chart(title: str, series: Sequence[Series], mark: int | None = None) ->
         mark: An epoch to mark.
 
     Returns:
-        The chart; None if no value is finite.
+        The chart; None if no value can be drawn.
     """
-    points = [point for each in series for point in each.points if math.isfinite(point[1])]
+    points = [point for each in series for point in each.points if _can_be_drawn(point[1])]
     if not points:
         return None
     first, last = min(epoch for epoch, _ in points), max(epoch for epoch, _ in points)
@@ -93,7 +97,7 @@ def line_chart(title: str, series: Sequence[Series], mark: int | None = None) ->
     def line(each: Series) -> Line:
         paths, dots = [list[str]()], list[Dot]()
         for epoch, value in each.points:
-            if not math.isfinite(value):
+            if not _can_be_drawn(value):
                 paths.append([])
                 continue
             paths[-1].append(f"{x(epoch)},{y(value)}")
@@ -112,11 +116,16 @@ def line_chart(title: str, series: Sequence[Series], mark: int | None = None) ->
 
 def ticks(low: float, high: float, count: int = 5) -> list[float]:
     """Round values, some ``count`` of them, the first at or below ``low`` and the last at or above ``high``."""
-    if high <= low:
-        margin = abs(low) * 0.1 or 1.0
-        low, high = low - margin, high + margin
+    if high - low <= max(SMALLEST, ALIKE * abs(low), ALIKE * abs(high)):
+        margin = abs(low) * 0.1
+        # Of a score that stays 0 the axis goes up to 1: nothing below 0 can come.
+        low, high = (low - margin, high + margin) if margin > SMALLEST else (0.0, 1.0)
     raw = (high - low) / (count - 1)
     power = 10.0 ** math.floor(math.log10(raw))
     step = next(factor * power for factor in (1, 2, 5, 10) if factor * power >= raw * 0.999)
     first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
-    return [round(number * step, 12) for number in range(first, last + 1)]
+    return [float(f"{number * step:.12g}") for number in range(first, last + 1)]
+
+
+def _can_be_drawn(value: float) -> bool:
+    return abs(value) <= LARGEST  # not so for nan

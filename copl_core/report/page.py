@@ -33,7 +33,8 @@ def write_page(path: Path, template: str, **values: Any) -> None:
         lstrip_blocks=True,
     )
     environment.filters |= {"score": format_score, "cell": format_cell, "size": format_size}
-    text = environment.get_template(template).render(**values)
+    # JSON can hold half a character, as which it cannot be written.
+    text = environment.get_template(template).render(**values).encode("utf-8", "replace").decode("utf-8")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_text(path, text)

@@ -13,6 +13,9 @@ from copl_core.engine.hooks.metrics_log import METRICS_FILE
 from copl_core.engine.train import CONFIG_FILE, EXPORT_FOLDER
 from copl_core.results import Results, Start, read_results, read_starts
 
+#: Of a training; a larger number is damage.
+_MOST_EPOCHS = 10**9
+
 
 @dataclass(frozen=True)
 class Row:
@@ -138,14 +141,16 @@ def _read_rows(path: Path) -> Iterator[Row]:
     for number, line in enumerate(read_text(path).splitlines(), start=1):
         where = f"{path}:{number}"
         row = parse_json(line, where)
-        if not isinstance(row, dict) or type(row.get("epoch")) is not int or not isinstance(row.get("split"), str):
+        if not isinstance(row, dict) or not _is_epoch(row.get("epoch")) or not isinstance(row.get("split"), str):
             raise ConfigError(f"{where}: expected an object with epoch and split; {MOVE_AWAY}")
         prefix = f"{row['split']}/"
-        values = {
-            key.removeprefix(prefix): float(value) for key, value in row.items() if key != "epoch" and _is_number(value)
-        }
+        numbers = {key: value for key, value in row.items() if key != "epoch" and type(value) in (int, float)}
+        try:
+            values = {key.removeprefix(prefix): float(value) for key, value in numbers.items()}
+        except OverflowError:
+            raise ConfigError(f"{where}: a number has too many digits; {MOVE_AWAY}") from None
         yield Row(row["epoch"], row["split"], values)
 
 
-def _is_number(value: Any) -> bool:
-    return type(value) in (int, float)
+def _is_epoch(value: Any) -> bool:
+    return type(value) is int and 1 <= value <= _MOST_EPOCHS

@@ -7,7 +7,7 @@ from copl_core.api import ConfigError
 from copl_core.plugins import get_table
 from copl_core.registry import Registry
 from copl_core.report import compare_runs
-from copl_core.report.charts import HEIGHT, TOP, Series, line_chart, ticks
+from copl_core.report.charts import BOTTOM, HEIGHT, TOP, Series, line_chart, ticks
 from copl_core.report.compare import short_names
 
 from .conftest import write_results, write_rows
@@ -61,7 +61,20 @@ def test_names_are_as_long_as_they_must_be(tmp_path):
     assert short_names([tmp_path / "a", tmp_path / "b"]) == ["a", "b"]
 
 
-@pytest.mark.parametrize(("low", "high"), [(0.1, 0.9), (-3.0, 4000.0), (1e-9, 2e-9), (5.0, 5.0), (0.0, 0.0)])
+@pytest.mark.parametrize(
+    ("low", "high"),
+    [
+        (0.1, 0.9),
+        (-3.0, 4000.0),
+        (1e-9, 2e-9),
+        (1e-15, 2e-15),
+        (5.0, 5.0),
+        (-5.0, -5.0),
+        (0.0, 0.0),
+        (-1e300, 1e300),
+        (1e-320, 2e-320),
+    ],
+)
 def test_ticks_enclose_the_values_evenly(low, high):
     found = ticks(low, high)
 
@@ -70,6 +83,19 @@ def test_ticks_enclose_the_values_evenly(low, high):
     assert 2 <= len(found) <= 7
     steps = [after - before for before, after in pairwise(found)]
     assert steps == pytest.approx([steps[0]] * len(steps), rel=1e-3)
+
+
+def test_a_score_that_stays_0_lies_at_the_bottom():
+    assert (ticks(0.0, 0.0)[0], ticks(0.0, 0.0)[-1]) == (0, 1)
+    (line,) = line_chart("mIoU", [Series("a", [(1, 0.0), (2, 0.0)])]).lines
+    assert {dot.y for dot in line.dots} == {HEIGHT - BOTTOM}
+
+
+@pytest.mark.parametrize("values", [(1e308, -1e308), (1e-320, 2e-320), (1e17, 1e17 + 16), (float("inf"), 0.0)])
+def test_extreme_values_cost_no_chart(values):
+    chart = line_chart("loss", [Series("a", [(1, values[0]), (2, values[1]), (3, 1.0)])])
+    assert all(TOP <= dot.y <= HEIGHT - BOTTOM for line in chart.lines for dot in line.dots)
+    line_chart("loss", [Series("a", list(enumerate(values, start=1)))])
 
 
 def test_lines_break_at_values_that_are_not_finite():

@@ -118,6 +118,9 @@ def test_names_are_escaped(work_dir, registry):
         ("results.json", '{"epoch": "two"}', "is damaged"),
         ("metrics.jsonl", '{"epoch": 1, "split": "train"}\n{"epoch"', r"metrics\.jsonl:2: no JSON"),
         ("metrics.jsonl", '{"epoch": "1"}\n', r"metrics\.jsonl:1: expected"),
+        ("metrics.jsonl", '{"epoch": -1, "split": "train"}\n', r"metrics\.jsonl:1: expected"),
+        ("metrics.jsonl", f'{{"epoch": {10**400}, "split": "train"}}\n', r"metrics\.jsonl:1: expected"),
+        ("metrics.jsonl", f'{{"epoch": 1, "split": "train", "loss": {10**400}}}\n', r"metrics\.jsonl:1: a number has"),
         ("run.json", '{"starts": 1}', "expected a list"),
         ("run.json", '{"starts": [{"packages": 1}]}', "is damaged"),
         ("config.yaml", "a: [", "config.yaml"),
@@ -128,6 +131,11 @@ def test_damaged_files_are_named(work_dir, registry, file, content, message):
     (work_dir / file).write_text(content)
     with pytest.raises(ConfigError, match=message):
         report_run(work_dir, registry)
+
+
+def test_half_a_character_in_a_name_is_replaced(work_dir, registry):
+    write_results(work_dir, {"a\ud800b": 0.5})
+    assert Page(report_run(work_dir, registry)[0]).row("a?b")[0] == "0.5000"
 
 
 def test_folders_that_are_no_work_dir(work_dir, registry, tmp_path):
