@@ -107,6 +107,13 @@ class Idle(ToyHead):
         self.unused = nn.Linear(2, 2)
 
 
+class Detached(ToyHead):
+    """Has a loss without a gradient."""
+
+    def losses(self, predictions, batch):
+        return {"loss_task": predictions["logits"].detach().sum()}
+
+
 class NotFinite(ToyHead):
     """Has a loss that is no number."""
 

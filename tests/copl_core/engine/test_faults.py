@@ -23,7 +23,7 @@ from copl_core.engine.hooks import FirstStepHook, save
 from copl_prompts.copl import CoPL
 from copl_prompts.frozen import Frozen
 from copl_prompts.modal import GlobalPrompts
-from engine_parts import Idle, ToyClips, ToyHead, UnreadableClips, engine, train_toy
+from engine_parts import Detached, Idle, ToyClips, ToyHead, UnreadableClips, engine, train_toy
 from helpers import tiny_swin
 
 EXPORT = "export/prompts.safetensors"
@@ -259,11 +259,6 @@ def test_a_work_dir_that_cannot_be_written_is_told(tmp_path):
 def test_a_trained_parameter_without_gradient_is_an_error(tmp_path):
     with pytest.raises(CoplError, match=r"got no gradient: head\.unused\.weight, head\.unused\.bias"):
         train_toy(tmp_path, parts={"head": Idle})
-
-
-class Detached(ToyHead):
-    def losses(self, predictions, batch):
-        return {"loss_task": predictions["logits"].detach().sum()}
 
 
 class Lossless(ToyHead):
