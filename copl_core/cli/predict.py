@@ -119,17 +119,26 @@ def _new_folder(out: Path, name: str) -> Path:
 
 @contextmanager
 def _progress(name: str) -> "Iterator[Progress]":
-    """A bar over the windows of a video, on a terminal."""
+    """A bar over the windows of a video, then one while the result is drawn, on a terminal."""
     from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-    columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn(), TextColumn("{task.fields[step]}"))
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[step]}"),
+        TimeElapsedColumn(),
+    )
     console = Console(stderr=True)
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task(name, total=None, step="reading")
 
         def update(done: int, count: int) -> None:
-            step = "drawing" if done == count else f"window {done} of {count}"
-            bar.update(task, completed=done, total=count, step=step)
+            bar.update(task, completed=done, total=count, step=f"window {done} of {count}")
+            if done == count:
+                # How long it takes nobody knows: a bar that moves, and the time so far.
+                bar.remove_task(task)
+                bar.add_task(name, total=None, step="drawing")
 
         yield update

@@ -12,7 +12,7 @@ from torch import Tensor
 from copl_ave.dataset import FPS, segments
 from copl_ave.index import SECONDS
 from copl_ave.labels import class_name
-from copl_ave.timeline import Row, draw_timeline
+from copl_ave.timeline import Row, draw_timeline, timeline_frame
 from copl_core.api import DataError
 from copl_core.contracts import AudioSpec, Finding, ImageSpec, Names, Prediction, Predictor, Run, Sample
 from copl_core.data import AudioRecipe, Recording, Sampling, Window, draw_sound, frame_times, to_input
@@ -134,14 +134,15 @@ class EventPrediction(Prediction):
             rows.append(
                 Row(
                     start=row[0].start,
-                    frames=self.recording.frames([second.frame for second in row]),
+                    # Shrunk row by row: a page of full size would take gigabytes.
+                    frames=[timeline_frame(each) for each in self.recording.frames([second.frame for second in row])],
                     sound=next(sounds).crop((0, 0, _SOUND_SIZE[0] * len(row) // SECONDS, _SOUND_SIZE[1])),
                     classes=[second.number for second in row],
                     confidence=[second.confidence for second in row],
                 )
             )
         names = {second.number: class_name(second.number, self.names) for second in page}
-        title = f"{self.recording.path.name}   {page[0].start:g} to {page[-1].end:g} s"
+        title = f"{self.recording.path.name}   {page[0].start:g} to {round(page[-1].end, 1):g} s"
         return draw_timeline(title, rows, names, background=len(page[0].probabilities) - 1)
 
 

@@ -4,7 +4,7 @@ import colorsys
 from collections.abc import Mapping, Sequence
 from typing import TypeAlias
 
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw, ImageFont, ImageOps
 from torch import Tensor
 
 from copl_ave.labels import class_name
@@ -21,6 +21,8 @@ _TEXT = 14
 _LINE = _TEXT + _GAP
 _CELL = 20
 _BAR = 8
+# Height of a frame for its width: taller and wider ones stand between bars.
+_LOWEST, _HIGHEST = 1 / 4, 2.0
 # Hues this far apart round the circle stay apart however many there are.
 _GOLDEN_RATIO = (5**0.5 - 1) / 2
 
@@ -57,7 +59,8 @@ class EventTimeline(Renderer):
         colors = {number: class_color(number, background) for number in dict.fromkeys([*truth, *predicted])}
         names = {number: class_name(number, self.names) for number in colors}
 
-        tile = max(1, round(self.width * pictures[0].height / pictures[0].width))
+        tiles = [fit_frame(picture, self.width) for picture in pictures]
+        tile = max(each.height for each in tiles)
         columns = [_GAP + i * (self.width + _GAP) for i in range(len(pictures))]
         font = ImageFont.load_default(_TEXT)
         title, legend = _title(sample, truth, predicted), _legend(names, font, columns[-1] + self.width)
@@ -70,8 +73,8 @@ class EventTimeline(Renderer):
 
         draw.text((_GAP, _GAP // 2), title, INK, font)
         top = _LINE
-        for left, picture in zip(columns, pictures, strict=True):
-            page.paste(picture.convert("RGB").resize((self.width, tile), Image.Resampling.BICUBIC), (left, top))
+        for left, picture in zip(columns, tiles, strict=True):
+            page.paste(picture, (left, top))
         top += tile + _GAP
         for name, row in (("truth", truth), ("prediction", predicted)):
             if not row:
@@ -90,6 +93,12 @@ class EventTimeline(Renderer):
                 draw.text((left + _CELL, top - 1), names[number], INK, font)
             top += _LINE
         return page
+
+
+def fit_frame(picture: Image.Image, width: int) -> Image.Image:
+    """A frame at a width in pixels, whole and undistorted; one of an unusual shape between bars."""
+    height = round(width * min(max(picture.height / picture.width, _LOWEST), _HIGHEST))
+    return ImageOps.pad(picture.convert("RGB"), (width, height), Image.Resampling.BICUBIC, color=PAPER)
 
 
 def class_color(number: int, background: int) -> Color:

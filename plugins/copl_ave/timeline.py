@@ -6,11 +6,12 @@ from dataclasses import dataclass
 
 from PIL import Image, ImageDraw, ImageFont
 
-from copl_ave.renderer import GROUND, INK, PAPER, class_color
+from copl_ave.renderer import GROUND, INK, PAPER, class_color, fit_frame
 
 _GAP = 6
 _MARGIN = 96  # pixels at the left, for the names of the lines
 _WIDTH = 128  # of a second
+_FRAME = _WIDTH - 2  # of its frame
 _TEXT = 15
 _LINE = _TEXT + _GAP
 _BAND = 26
@@ -25,7 +26,7 @@ class Row:
 
     Attributes:
         start: Where they begin.
-        frames: A picture a second.
+        frames: A picture a second, see ``timeline_frame``.
         sound: The spectrogram of all of them.
         classes: The class of each second.
         confidence: Its probability.
@@ -38,6 +39,11 @@ class Row:
     confidence: Sequence[float]
 
 
+def timeline_frame(picture: Image.Image) -> Image.Image:
+    """A picture as small as a timeline shows it."""
+    return fit_frame(picture, _FRAME)
+
+
 def draw_timeline(title: str, rows: Sequence[Row], names: Mapping[int, str], *, background: int) -> Image.Image:
     """Draw rows of seconds below one another.
 
@@ -47,8 +53,7 @@ def draw_timeline(title: str, rows: Sequence[Row], names: Mapping[int, str], *, 
         names: Of the classes.
         background: The class that is drawn grey.
     """
-    first = rows[0].frames[0]
-    tile = max(1, round(_WIDTH * first.height / first.width))
+    tile = max(frame.height for row in rows for frame in row.frames)
     height = tile + _BAND + _PLOT + _SOUND + 2 * _LINE + 4 * _GAP
     width = _MARGIN + _WIDTH * max(len(row.frames) for row in rows) + 4 * _GAP
     font = ImageFont.load_default(_TEXT)
@@ -83,7 +88,7 @@ def _draw_row(
     page.paste(row.sound.resize((_WIDTH * len(row.frames), _SOUND), Image.Resampling.BILINEAR), (_MARGIN, sound))
     for column, frame in enumerate(row.frames):
         left = _MARGIN + column * _WIDTH
-        page.paste(frame.convert("RGB").resize((_WIDTH - 2, tile), Image.Resampling.BICUBIC), (left + 1, top))
+        page.paste(frame, (left + 1, top))
         color = class_color(row.classes[column], background)
         bar = round(row.confidence[column] * _PLOT)
         draw.rectangle((left + 1, plot, left + _WIDTH - 2, plot + _PLOT), fill=(36, 36, 42))

@@ -1,12 +1,11 @@
 """Renderer: the frames of a video, the question, and the answers the head thought of."""
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import TypeAlias
 
 import numpy as np
 import torch
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw, ImageFont, ImageOps
 from torch import Tensor
 
 from copl_core.api import ConfigError
@@ -22,6 +21,8 @@ PAPER: Color = (24, 24, 28)
 INK: Color = (235, 235, 235)
 #: Height of the frames in pixels.
 LEGIBLE = 112
+# Width of a frame for its height: narrower and wider ones stand between bars.
+_NARROWEST, _WIDEST = 1 / 2, 2.4
 _GAP = 6
 _BARS = 48  # height of the attention's bars
 _KEY = 18  # height of the line that says what they are
@@ -31,9 +32,10 @@ class AnswerCard(Renderer):
     """One picture a question.
 
     A row of frames, bright where the sound was grounded; below each, how much of the question's attention its picture
-    (blue) and its sound (yellow) got; then the question and the likeliest answers with their probabilities, the true
-    one in green, a wrong first one in orange. A true answer that isn't among them is added. Of a head that tells
-    nothing of grounding or attention, frames and answers are drawn.
+    (blue) and its sound (yellow) got, with a line at what each would get of attention spread evenly; then the question
+    and the likeliest answers with their probabilities, the true one in green, a wrong first one in orange. A true
+    answer that isn't among them is added. Of a head that tells nothing of grounding or attention, frames and answers
+    are drawn.
 
     Args:
         names: ``answers`` by number. None: their numbers are shown.
@@ -57,10 +59,11 @@ class AnswerCard(Renderer):
             prediction: ``logits`` (answers,); perhaps ``grounding`` (T, H, W), ``visual_attention`` and
                 ``audio_attention`` (T,).
         """
-        tiles = [_scaled(picture) for picture in pictures]
+        tiles = [_contained(picture) for picture in pictures]
         if "grounding" in prediction:
             weights = prediction["grounding"].detach().float().cpu()
             tiles = [_lit(tile, each) for tile, each in zip(tiles, weights, strict=True)]
+        tiles = [ImageOps.pad(tile, (_width(tile), LEGIBLE), color=PAPER) for tile in tiles]
         if isinstance(sample["question_text"], list):
             first = {key: value[0] for key, value in sample.items() if key in ("question_text", "type", "answer")}
             sample = {**sample, **first}
@@ -70,9 +73,10 @@ class AnswerCard(Renderer):
         font, line = ImageFont.load_default(size), size + _GAP
         question = str(sample["question_text"])
         lefts = [_GAP + sum(tile.width + _GAP for tile in tiles[:n]) for n in range(len(tiles) + 1)]
-        width = max(lefts[-1], int(font.getlength(question)) + 2 * _GAP)
         below = _GAP + line + max(tile.height for tile in tiles) + _GAP
         strips = _strips(sample, prediction, tiles)
+        texts = [int(font.getlength(question)), *(strip.width for strip in strips)]
+        width = max(lefts[-1], max(texts) + 2 * _GAP)
         text = below + sum(strip.height + _GAP for strip in strips)
         page = Image.new("RGB", (width, text + line * (1 + len(lines)) + _GAP), PAPER)
         draw = ImageDraw.Draw(page)
@@ -122,26 +126,45 @@ def _strips(sample: Sample, prediction: Mapping[str, Tensor], tiles: Sequence[Im
 
 
 def _bars(prediction: Mapping[str, Tensor], tiles: Sequence[Image.Image]) -> Image.Image:
-    """Weights of the frames, beside each other for picture and sound; the largest of each is as high as the strip."""
-    strip = Image.new("RGB", (_span(tiles), _BARS + _KEY), PAPER)
-    draw = ImageDraw.Draw(strip)
-    for column, (name, color, key) in enumerate(
-        (("visual_attention", SEEN, "attention to the frame"), ("audio_attention", HEARD, "attention to its sound"))
-    ):
-        weights = prediction[name].detach().float().cpu()
-        heights = (weights / weights.max().clamp(min=1e-12) * _BARS).tolist()
-        left = 0
-        for tile, height in zip(tiles, heights, strict=False):
-            half = tile.width // 2
-            start = left + column * half
-            draw.rectangle((start, _BARS - round(height), start + half - 3, _BARS), color)
-            left += tile.width + _GAP
-        place = column * _KEY * 12
-        draw.rectangle((place, _BARS + 5, place + 10, _BARS + 15), color)
-        draw.text((place + 16, _BARS + 2), key, INK, ImageFont.load_default(12))
+    """Weights of the frames, beside each other for picture and sound, on one scale.
+
+    A line halfway up is what each would get of attention spread evenly, 1 / T; where a weight is more than twice as
+    much the line lies lower, so that the largest is as high as the strip.
+    """
+    rows = [
+        (prediction[name].detach().float().cpu(), color, key)
+        for name, color, key in (
+            ("visual_attention", SEEN, "attention to the frame"),
+            ("audio_attention", HEARD, "attention to its sound"),
+        )
+    ]
+    even = 1 / len(tiles)
+    full = max(2 * even, *(float(weights.max()) for weights, _, _ in rows))
+    font = ImageFont.load_default(12)
+    keys = [(key, color) for _, color, key in rows] + [(f"line: spread evenly, {even:.0%} each", INK)]
     if "grounding" in prediction:
-        text = "frames are bright where their sound was found"
-        draw.text((2 * _KEY * 12, _BARS + 2), text, INK, ImageFont.load_default(12))
+        keys.append(("frames are bright where their sound was found", None))
+    lefts = [0]
+    for text, color in keys:
+        lefts.append(lefts[-1] + int(font.getlength(text)) + (16 if color else 0) + _KEY)
+    strip = Image.new("RGB", (max(_span(tiles), lefts[-1]), _BARS + _KEY), PAPER)
+    draw = ImageDraw.Draw(strip)
+    for column, (weights, color, _) in enumerate(rows):
+        left = 0
+        for tile, weight in zip(tiles, weights.tolist(), strict=True):
+            half = tile.width // 2
+            start, height = left + column * half, round(weight / full * _BARS)
+            if height:
+                draw.rectangle((start, _BARS - height, start + half - 3, _BARS - 1), color)
+            left += tile.width + _GAP
+    level = _BARS - round(even / full * _BARS)
+    draw.line((0, level, _span(tiles) - 1, level), INK)
+    for left, (text, color) in zip(lefts, keys, strict=False):
+        if color == INK:
+            draw.line((left, _BARS + 10, left + 10, _BARS + 10), INK)
+        elif color:
+            draw.rectangle((left, _BARS + 5, left + 10, _BARS + 15), color)
+        draw.text((left + (16 if color else 0), _BARS + 2), text, INK, font)
     return strip
 
 
@@ -160,9 +183,14 @@ def _span(tiles: Sequence[Image.Image]) -> int:
     return sum(tile.width + _GAP for tile in tiles) - _GAP
 
 
-def _scaled(picture: Image.Image) -> Image.Image:
-    width = max(1, math.ceil(picture.width * LEGIBLE / picture.height))
-    return picture.convert("RGB").resize((width, LEGIBLE), Image.Resampling.BICUBIC)
+def _width(picture: Image.Image) -> int:
+    """Of a picture's place in the row of frames."""
+    return round(LEGIBLE * min(max(picture.width / picture.height, _NARROWEST), _WIDEST))
+
+
+def _contained(picture: Image.Image) -> Image.Image:
+    """A picture as large as its place allows, undistorted."""
+    return ImageOps.contain(picture.convert("RGB"), (_width(picture), LEGIBLE), Image.Resampling.BICUBIC)
 
 
 def _lit(tile: Image.Image, weights: Tensor) -> Image.Image:

@@ -3,6 +3,7 @@
 import io
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from torch.nn import functional
 from copl_avs.dataset import segments
 from copl_avs.index import FRAMES
 from copl_avs.masks import resize_mask
-from copl_avs.renderer import PREDICTION, draw_seconds, tint
+from copl_avs.renderer import PREDICTION, draw_seconds, outline_of, tint
 from copl_core.api import DataError
 from copl_core.contracts import AudioSpec, ImageSpec, Prediction, Predictor, Run, Sample
 from copl_core.data import AudioRecipe, Recording, Window, draw_sound, redraw_video, to_input
@@ -87,7 +88,13 @@ class MaskPrediction(Prediction):
     def draw(self, folder: Path) -> list[Path]:
         """``overlay.mp4``, the video with its masks and its sound; ``masks.png``, some seconds; ``masks/``, all."""
         overlay, sheet = folder / "overlay.mp4", folder / "masks.png"
-        redraw_video(self.recording.path, overlay, self._tint)
+        stencil = lru_cache(maxsize=1)(self._stencil)  # the pictures of a second share it
+
+        def paint(picture: Image.Image, time: float) -> Image.Image:
+            mask, outline = stencil(self._next_in_time(time), picture.size)
+            return tint(picture, mask, PREDICTION, outline)
+
+        redraw_video(self.recording.path, overlay, paint)
         self._sheet().save(sheet)
         (folder / "masks").mkdir(exist_ok=True)
         size = self.recording.frames([0.0])[0].size
@@ -97,12 +104,15 @@ class MaskPrediction(Prediction):
             mask.picture(size).save(paths[-1])
         return [overlay, sheet, *paths]
 
-    def _tint(self, picture: Image.Image, time: float) -> Image.Image:
-        """Tint a picture of the video by the mask next to it in time."""
+    def _next_in_time(self, time: float) -> int:
+        """Which mask belongs to a picture of the video."""
         # Masks are a second apart.
-        index = round(time - self.masks[0].time)
-        mask = self.masks[max(0, min(index, len(self.masks) - 1))]
-        return tint(picture, mask.picture(picture.size), PREDICTION)
+        return max(0, min(round(time - self.masks[0].time), len(self.masks) - 1))
+
+    def _stencil(self, number: int, size: tuple[int, int]) -> tuple[Image.Image, Image.Image]:
+        """A mask at a size, and its outline."""
+        mask = self.masks[number].picture(size)
+        return mask, outline_of(mask)
 
     def _sheet(self) -> Image.Image:
         places = np.linspace(0, len(self.masks) - 1, min(SHOWN, len(self.masks))).round().astype(int)

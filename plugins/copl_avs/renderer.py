@@ -7,7 +7,7 @@ from typing import TypeAlias
 
 import numpy as np
 import torch
-from PIL import Image, ImageChops, ImageDraw, ImageFilter, ImageFont
+from PIL import Image, ImageChops, ImageDraw, ImageFilter, ImageFont, ImageOps
 from torch import Tensor
 
 from copl_avs.masks import check_size, resize_mask
@@ -23,6 +23,10 @@ PAPER: Color = (24, 24, 28)
 INK: Color = (235, 235, 235)
 #: Frames smaller than this are enlarged.
 LEGIBLE = 176
+#: Frames are enlarged up to this.
+LARGEST = 4 * LEGIBLE
+# Width of a picture for its height: narrower and wider ones stand between bars.
+_NARROWEST, _WIDEST = 1 / 2, 2.4
 _GAP = 6
 _OUTLINE = 5  # filter size in pixels, odd: two pixels of line
 
@@ -62,7 +66,10 @@ class MaskOverlay(Renderer):
         if "mask" in sample:
             rows.append(_Row("truth", [tint(*pair, TRUTH) for pair in zip(tiles, truth, strict=True)], TRUTH))
         drawn = [tint(*pair, PREDICTION) for pair in zip(tiles, predicted, strict=True)]
-        drawn = [_outline(*pair, TRUTH) for pair in zip(drawn, truth, strict=True)]
+        drawn = [
+            tile if mask is None else _draw_outline(tile, outline_of(mask), TRUTH)
+            for tile, mask in zip(drawn, truth, strict=True)
+        ]
         labels = ["no true mask" if score is None else f"IoU {score:.2f}" for score in scores]
         rows.append(_Row("prediction", drawn, PREDICTION, labels if "mask" in sample else None))
         if (sound := _spectrograms(sample, tiles)) is not None:
@@ -70,7 +77,7 @@ class MaskOverlay(Renderer):
         return _page(_title(sample, scores), rows)
 
     def _enlarge(self, picture: Image.Image) -> Image.Image:
-        scale = self.scale or max(1, math.ceil(LEGIBLE / min(picture.size)))
+        scale = self.scale or max(1, min(math.ceil(LEGIBLE / min(picture.size)), LARGEST // max(picture.size)))
         return picture.convert("RGB").resize((picture.width * scale, picture.height * scale), Image.Resampling.BICUBIC)
 
 
@@ -90,9 +97,11 @@ def draw_seconds(
         sounds: Spectrograms, one a second.
         times: Of the pictures, in seconds.
     """
-    size = (max(1, round(LEGIBLE * pictures[0].width / pictures[0].height)), LEGIBLE)
-    tiles = [picture.resize(size, Image.Resampling.BICUBIC) for picture in pictures]
-    tinted = [tint(tile, mask.resize(size), PREDICTION) for tile, mask in zip(tiles, masks, strict=True)]
+    shape = min(max(pictures[0].width / pictures[0].height, _NARROWEST), _WIDEST)
+    size = (round(LEGIBLE * shape), LEGIBLE)
+    small = [ImageOps.contain(picture, size, Image.Resampling.BICUBIC) for picture in pictures]
+    tinted = [tint(each, mask.resize(each.size), PREDICTION) for each, mask in zip(small, masks, strict=True)]
+    tiles, tinted = ([ImageOps.pad(each, size, color=PAPER) for each in row] for row in (small, tinted))
     heard = [sound.resize((size[0], LEGIBLE // 2), Image.Resampling.BILINEAR) for sound in sounds]
     return _page(
         title,
@@ -134,27 +143,33 @@ def _truth(
     )
 
 
-def tint(picture: Image.Image, mask: Image.Image | None, color: Color) -> Image.Image:
+def tint(
+    picture: Image.Image, mask: Image.Image | None, color: Color, outline: Image.Image | None = None
+) -> Image.Image:
     """Lay a colour over the object and fade what is not of it.
 
     Args:
         picture: RGB.
         mask: Of mode "1" and the same size; None leaves the picture as it is.
         color: Of the object.
+        outline: That of the mask, where it is known already: it takes most of the time.
     """
     if mask is None:
         return picture
+    outline = outline_of(mask) if outline is None else outline
     faded = Image.blend(picture, Image.new("RGB", picture.size, PAPER), 0.35)
     tinted = Image.blend(picture, Image.new("RGB", picture.size, color), 0.4)
-    return _outline(Image.composite(tinted, faded, mask), mask, color)
+    return _draw_outline(Image.composite(tinted, faded, mask), outline, color)
 
 
-def _outline(picture: Image.Image, mask: Image.Image | None, color: Color) -> Image.Image:
-    if mask is None:
-        return picture
+def outline_of(mask: Image.Image) -> Image.Image:
+    """The edge of a mask, within it, of mode "L"."""
     grey = mask.convert("L")
-    edge = ImageChops.subtract(grey, grey.filter(ImageFilter.MinFilter(_OUTLINE)))
-    return Image.composite(Image.new("RGB", picture.size, color), picture, edge)
+    return ImageChops.subtract(grey, grey.filter(ImageFilter.MinFilter(_OUTLINE)))
+
+
+def _draw_outline(picture: Image.Image, outline: Image.Image, color: Color) -> Image.Image:
+    return Image.composite(Image.new("RGB", picture.size, color), picture, outline)
 
 
 def _spectrograms(sample: Sample, tiles: Sequence[Image.Image]) -> list[Image.Image] | None:

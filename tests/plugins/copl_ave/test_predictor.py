@@ -5,9 +5,10 @@ import pytest
 import torch
 from PIL import Image
 
+import copl_ave.predictor
 from copl_ave.predictor import EventPredictor
 from copl_ave.renderer import class_color
-from copl_ave.timeline import Row, draw_timeline
+from copl_ave.timeline import Row, draw_timeline, timeline_frame
 from copl_core.contracts import ImageSpec, SpectrogramSpec
 from copl_core.data import AudioRecipe
 from video_files import numbered, tone, write_video
@@ -91,8 +92,26 @@ def test_pages_hold_a_minute_each(predictor, tmp_path) -> None:
     assert prediction.summary().count("bark") == 1
 
 
+def test_pages_hold_small_frames_of_any_shape(predictor, tmp_path, monkeypatch) -> None:
+    held = []
+    drawn = copl_ave.predictor.draw_timeline
+
+    def draw(title, rows, names, *, background):
+        held.extend(frame.size for row in rows for frame in row.frames)
+        return drawn(title, rows, names, background=background)
+
+    monkeypatch.setattr(copl_ave.predictor, "draw_timeline", draw)
+    tall, times = [np.full((720, 60, 3), 200, np.uint8)] * 24, [index / 2 for index in range(24)]
+    path = write_video(tmp_path / "a.mp4", times, pictures=tall, sound=tone(16000, 12))
+    nothing = {"logits": torch.zeros(10, 3)}
+    predictor.predict(path, lambda samples, count: (nothing for _ in samples), None).save(tmp_path / "out")
+
+    assert held == [(126, 252)] * 12
+    assert Image.open(tmp_path / "out" / "timeline.png").height < 1200
+
+
 def test_bars_are_as_high_as_the_confidence() -> None:
-    frame, sound = Image.new("RGB", (64, 48)), Image.new("RGB", (128, 8))
+    frame, sound = timeline_frame(Image.new("RGB", (64, 48))), Image.new("RGB", (128, 8))
 
     def bar(confidence: float) -> int:
         row = Row(start=0, frames=[frame, frame], sound=sound, classes=[0, 1], confidence=[confidence, 0.0])

@@ -44,6 +44,16 @@ def test_truth_and_prediction_are_rows_of_cells() -> None:
     assert 1000 < image.width < 1100
 
 
+@pytest.mark.parametrize(("size", "height"), [((1080, 1920), 178), ((60, 1200), 200), ((1200, 60), 25), ((64, 48), 75)])
+def test_frames_of_any_shape_are_whole(size: tuple[int, int], height: int) -> None:
+    usual = EventTimeline(width=100).render(*clip())
+    image = EventTimeline(width=100).render(*clip(size=size))
+
+    assert image.height - usual.height == pytest.approx(height - 75, abs=1)
+    scale = min(100 / size[0], height / size[1])
+    assert near(image, (10, 200, 10)) == pytest.approx(10 * size[0] * size[1] * scale**2, rel=0.1)
+
+
 def test_bars_grow_with_confidence() -> None:
     color = class_color(4, 28)
     sizes = [near(EventTimeline().render(*clip([4] * 10, sure)), color) for sure in (0.1, 2.0, 4.0, 20.0)]

@@ -109,6 +109,44 @@ def test_attention_stands_below_its_frame(name: str, color: tuple[int, int, int]
     assert 7 * 155 < columns.min() < columns.max() < 8 * 156
 
 
+def test_bars_are_measured_against_attention_spread_evenly() -> None:
+    def heights(seen: list[float], heard: list[float]) -> tuple[list[int], list[int]]:
+        pictures, sample, prediction = question({"yes": 1}, frames=len(seen))
+        prediction |= {"visual_attention": torch.tensor(seen), "audio_attention": torch.tensor(heard)}
+        strip = np.asarray(AnswerCard().render(pictures, sample, prediction))[140:196]
+        bars = [(strip == color).all(axis=2).sum(axis=0) for color in (SEEN, HEARD)]
+        columns = [6 + 156 * frame for frame in range(len(seen))]
+        return [int(bars[0][c + 30]) for c in columns], [int(bars[1][c + 100]) for c in columns]
+
+    # Half as high as the strip of 48 pixels for 1 / T, less the line itself where it crosses.
+    seen, heard = heights([0.25] * 4, [0.375, 0.125, 0.5, 0.0])
+    assert seen == [pytest.approx(24, abs=1)] * 4
+    assert heard == [pytest.approx(height, abs=1) for height in (36, 12, 48, 0)]
+    # One that gets more than twice its share fills the strip, and all others keep their proportion to it.
+    seen, heard = heights([0.25] * 4, [1.0, 0.0, 0.0, 0.0])
+    assert seen == [pytest.approx(12, abs=1)] * 4
+    assert heard == [pytest.approx(height, abs=1) for height in (48, 0, 0, 0)]
+
+
+@pytest.mark.parametrize(
+    ("size", "width"), [((1080, 1920), 63), ((60, 1200), 56), ((1200, 60), 269), ((640, 480), 149)]
+)
+def test_frames_of_any_shape_are_whole_and_legible(size: tuple[int, int], width: int) -> None:
+    pictures, sample, prediction = question({"yes": 1})
+    color = (10, 200, 240)
+    plain = [Image.new("RGB", size, color) for _ in pictures]
+    sample["times"] = [float(time) for time in range(10)]
+
+    image = AnswerCard().render(plain, sample, prediction)
+
+    row = (np.asarray(image)[28:140] == color).all(axis=2)
+    height = min(112, width * size[1] / size[0])
+    assert row.sum() == pytest.approx(10 * height * height * size[0] / size[1], rel=0.1)
+    assert image.width >= 10 * (width + 6)
+    # What the bars mean is not cut off: paper at the right edge.
+    assert (np.asarray(image)[140:, -6:] == (24, 24, 28)).all()
+
+
 def test_grounding_darkens_the_rest_of_its_frame() -> None:
     pictures, sample, prediction = question({"yes": 1})
     even = AnswerCard().render(pictures, sample, prediction)

@@ -38,6 +38,9 @@ def left_part(samples, count):
         yield {"logits": torch.where(columns < seconds[:, None, None, None], 5.0, -5.0)}
 
 
+nothing = {"logits": torch.full((5, 1, SIZE, SIZE), -5.0)}
+
+
 @pytest.mark.parametrize("seconds", [3, 5, 12])
 def test_each_second_has_one_mask_from_its_own_picture(predictor, tmp_path, seconds: int) -> None:
     prediction = predictor.predict(film(tmp_path / "a.mp4", seconds), left_part, None)
@@ -58,6 +61,37 @@ def test_overlay_shows_the_mask_next_in_time(predictor, tmp_path) -> None:
     mask = Image.open(tmp_path / "out" / "masks" / "00010.png")
     assert (mask.mode, mask.size) == ("1", (SIZE, SIZE))
     assert np.asarray(mask).mean() == 9 / SIZE
+
+
+def test_the_pictures_of_a_second_share_its_mask(predictor, tmp_path, monkeypatch) -> None:
+    times = [index / 20 for index in range(80)]
+    path = write_video(tmp_path / "a.mp4", times, sound=tone(16000, 4))
+    prediction = predictor.predict(path, left_part, None)
+    sizes = []
+    drawn = Mask.picture
+    monkeypatch.setattr(Mask, "picture", lambda self, size: (sizes.append(size), drawn(self, size))[1])
+    prediction.save(tmp_path / "out")
+    overlay = read_frames(tmp_path / "out" / "overlay.mp4", [0.0])[0].size
+    assert sizes.count(overlay) == 4
+
+
+@pytest.mark.parametrize(("width", "height"), [(60, 1200), (1200, 60), (180, 320)])
+def test_pictures_of_any_shape_are_whole_on_a_sheet_of_some_size(predictor, tmp_path, width: int, height: int) -> None:
+    blue = np.full((height, width, 3), (20, 40, 220), np.uint8)
+    times = [index / 4 for index in range(12)]
+    path = write_video(tmp_path / "a.mp4", times, pictures=[blue] * 12, sound=tone(16000, 3))
+    prediction = predictor.predict(path, lambda samples, count: (nothing for _ in samples), None)
+    assert len(prediction.masks) == 3
+    prediction.save(tmp_path / "out")
+
+    sheet = np.asarray(Image.open(tmp_path / "out" / "masks.png")).astype(int)
+    assert sheet.shape[0] < 800
+    assert 3 * 88 < sheet.shape[1] < 3 * 440
+    seen = (np.abs(sheet - (20, 40, 220)).max(axis=2) < 40).sum() / 3
+    box = (min(176 * 2.4, max(88, 176 * width / height)), 176)
+    scale = min(box[0] / width, box[1] / height)
+    assert seen == pytest.approx(width * height * scale**2, rel=0.2)
+    assert Image.open(tmp_path / "out" / "masks" / "00001.png").size == (width, height)
 
 
 def test_a_mask_fits_pictures_of_any_size() -> None:

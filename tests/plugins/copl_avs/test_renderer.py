@@ -39,6 +39,14 @@ def test_small_frames_are_enlarged() -> None:
     assert MaskOverlay(scale=1).render(*clip(112)).width < 5 * 130
 
 
+@pytest.mark.parametrize("size", [(40, 900), (900, 40)])
+def test_long_frames_are_not_enlarged_beyond_measure(size: tuple[int, int]) -> None:
+    _, sample, prediction = clip()
+    image = MaskOverlay().render([Image.new("RGB", size)] * 5, sample, prediction)
+    assert image.width < 5 * 1000
+    assert image.height < 4 * 1000
+
+
 def test_prediction_changes_pixels_below_the_truth_only() -> None:
     pictures, sample, prediction = clip()
     empty = {"logits": torch.full_like(prediction["logits"], -9)}
