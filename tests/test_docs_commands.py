@@ -20,11 +20,14 @@ from doc_pages import DOCS, ROOT, Command, commands
 from exports import export_untrained
 from video_files import tone, write_video
 
-#: Pages whose commands of ``copl`` are run. That of serve.md runs in copl_core/serve: it needs gradio.
+#: Pages whose commands of ``copl`` are run. Those of serve.md run in copl_core/serve, for they need gradio; those that
+#: need a Ray cluster in copl_core/sweep.
 RUN = [DOCS / name for name in ("predict.md", "report.md", "studies.md", "index.md", "demo.md")]
 #: Scripts that are a sub-command of ``copl``.
 TOOLS = {"tools/test.py": "test"}
-COMMANDS = [command for page in RUN for command in commands(page) if command.words[0] != "make"]
+COMMANDS = [
+    command for page in RUN for command in commands(page) if command.words[0] != "make" and "--ray" not in command.words
+]
 SHORT = ["--device", "cpu", "--cfg-options", "schedule.epochs=1", "schedule.val_interval=1", "schedule.workers=0"]
 CHECKPOINT = "HTSAT_AudioSet_Saved_1.ckpt"
 

@@ -10,7 +10,9 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from copl_core.sweep import Outcome, Run, Searcher, Study
+    from copl_core.sweep import Outcome, Processes, Run, Searcher, Study
+
+    Place = tuple[int, Sequence[str], Processes]
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[Any]") -> None:
@@ -29,6 +31,14 @@ def add_parser(subparsers: "argparse._SubParsersAction[Any]") -> None:
         metavar="I/N",
         help="train only this share of the runs, counted from 0: one machine each, on a common file system",
     )
+    parser.add_argument(
+        "--ray",
+        nargs="?",
+        const="auto",
+        metavar="ADDRESS",
+        help="train on the machines of a Ray cluster with a common file system, one GPU (or CPU) a run; default: the "
+        "cluster that this machine is in",
+    )
     parser.add_argument("--table-only", action="store_true", help="train nothing, write the table of what is finished")
     parser.set_defaults(run=run)
 
@@ -44,7 +54,7 @@ def run(options: argparse.Namespace) -> int:
     from copl_core.api import ConfigError
     from copl_core.plugins import get_table
     from copl_core.registry import Registry
-    from copl_core.sweep import Searcher, find_devices, plan, read_study
+    from copl_core.sweep import Searcher, plan, read_study
 
     if options.jobs is not None and options.jobs < 1:
         raise ConfigError(f"--jobs {options.jobs}: must be at least 1")
@@ -62,11 +72,10 @@ def run(options: argparse.Namespace) -> int:
     failed: list[Outcome] = []
     interrupted = False
     if count and not options.table_only:
-        devices = find_devices(options.device)
-        jobs = options.jobs or len(devices) or min(4, os.cpu_count() or 1)
+        place = _place(options)
         of = f"{search.remaining()} trials" if search else f"{len(study.settings())} rows"
-        console.print(f"{count} runs of {of}, {jobs} at a time; work dir {work_dir}")
-        failed, interrupted = _train(search or mine, count, jobs, devices, console)
+        console.print(f"{count} runs of {of}, {place[0]} at a time; work dir {work_dir}")
+        failed, interrupted = _train(search or mine, count, place, console)
     unreadable = _write(study, search.ranked() if search else runs, work_dir, options.study, console)
     if failed:
         console.print(f"{len(failed)} runs failed; the same command tries them again and keeps the others")
@@ -76,8 +85,19 @@ def run(options: argparse.Namespace) -> int:
     return 1 if failed or unreadable else 0
 
 
+def _place(options: argparse.Namespace) -> "Place":
+    """Where runs run, on this machine or on a cluster: how many at a time, CUDA devices, processes."""
+    from copl_core.sweep import LocalProcesses, RayProcesses, find_devices
+
+    if options.ray:
+        cluster = RayProcesses(options.ray, options.device)
+        return options.jobs or cluster.jobs, cluster.devices, cluster
+    devices = find_devices(options.device)
+    return options.jobs or len(devices) or min(4, os.cpu_count() or 1), devices, LocalProcesses()
+
+
 def _train(
-    work: "Searcher | list[Run]", count: int, jobs: int, devices: "Sequence[str]", console: "Console"
+    work: "Searcher | list[Run]", count: int, place: "Place", console: "Console"
 ) -> "tuple[list[Outcome], bool]":
     """Train runs and tell of each; the failed ones, and whether it was interrupted."""
     from copl_core.sweep import Outcome, Workers
@@ -96,7 +116,8 @@ def _train(
     def stopping() -> None:
         console.print("stopping: the runs save their state first; once more ends them at once")
 
-    workers = Workers(jobs=jobs, devices=devices, told=told, stopping=stopping)
+    jobs, devices, processes = place
+    workers = Workers(jobs=jobs, devices=devices, told=told, stopping=stopping, processes=processes)
     try:
         with terminable():
             if isinstance(work, list):

@@ -5,13 +5,13 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from queue import SimpleQueue
-from typing import Literal, TypeVar
+from typing import Literal, Protocol, TypeVar
 
 from copl_core.api import ConfigError
 from copl_core.config import dump_config
@@ -44,6 +44,29 @@ class Outcome:
     log: Path | None = None
 
 
+class Processes(Protocol):
+    """Where processes run: on this machine, or on those of a cluster."""
+
+    @property
+    def stopped(self) -> bool:
+        """Whether they were asked to stop."""
+
+    def call(self, command: Sequence[str], device: str | None, log: Path) -> int:
+        """Run a process to its end, its output in a file; its exit code.
+
+        Args:
+            command: The process.
+            device: A CUDA device; None for the CPU.
+            log: The file.
+        """
+
+    def stop(self) -> None:
+        """Ask all processes to stop, once each, and start no more."""
+
+    def kill(self) -> None:
+        """End all processes."""
+
+
 class Workers:
     """Trains runs, so many at a time. On Ctrl-C in ``map``, runs save their state and are waited for.
 
@@ -53,6 +76,7 @@ class Workers:
             each run has one thread.
         told: Called with each outcome as it comes, not from two threads at once.
         stopping: Called when runs are being stopped.
+        processes: Where they run; on this machine if None.
     """
 
     def __init__(
@@ -62,6 +86,7 @@ class Workers:
         devices: Sequence[str],
         told: Callable[[Outcome], object],
         stopping: Callable[[], object] = lambda: None,
+        processes: Processes | None = None,
     ) -> None:
         self.jobs = jobs
         self._slots: SimpleQueue[str | None] = SimpleQueue()
@@ -70,12 +95,12 @@ class Workers:
         self._told = told
         self._stopping = stopping
         self._telling = threading.Lock()
-        self._children = _Children()
+        self._processes = processes or LocalProcesses()
 
     @property
     def stopped(self) -> bool:
         """Whether runs are being stopped."""
-        return self._children.stopped
+        return self._processes.stopped
 
     def train(self, run: Run) -> Outcome:
         """Train a run, if it isn't finished, as soon as there is room for it. Any failure is an outcome."""
@@ -102,11 +127,11 @@ class Workers:
         except BaseException:
             # Ctrl-C, most likely: what waits isn't started, what runs saves its state and ends. A second one ends it.
             self._stopping()
-            self._children.stop()
+            self._processes.stop()
             try:
                 pool.shutdown(cancel_futures=True)
             except KeyboardInterrupt:
-                self._children.kill()
+                self._processes.kill()
                 pool.shutdown(cancel_futures=True)
             raise
         pool.shutdown()
@@ -121,7 +146,7 @@ class Workers:
         except (ConfigError, OSError) as error:
             return Outcome(run, "failed", error=str(error))
         log, start = run.folder / CONSOLE_FILE, time.monotonic()
-        code = self._children.call(train_command(run, config, device), _environment(device), log)
+        code = self._processes.call(train_command(run, config, device), device, log)
         seconds = time.monotonic() - start
         if code == 0:
             return Outcome(run, "finished", seconds, log=log)
@@ -147,22 +172,27 @@ def last_message(log: Path) -> str:
     return (told or lines or ["it printed nothing"])[-1].removeprefix("copl train: ")
 
 
-class _Children:
-    """The processes that run now."""
+class LocalProcesses:
+    """Processes on this machine."""
 
     def __init__(self) -> None:
         self._running: set[subprocess.Popen[bytes]] = set()
         self._lock = threading.Lock()
         self.stopped = False
 
-    def call(self, command: Sequence[str], environment: Mapping[str, str], log: Path) -> int:
-        """Run a process to its end, its output in a file. It has a session of its own: no key reaches it."""
+    def call(self, command: Sequence[str], device: str | None, log: Path) -> int:
+        """See ``Processes``. A process has a session of its own: no key reaches it."""
+        changes = on_cpu() if device is None else {VISIBLE: device}
         with log.open("wb") as file:
             with self._lock:
                 if self.stopped:
                     return -1
                 process = subprocess.Popen(
-                    command, env=environment, stdout=file, stderr=subprocess.STDOUT, start_new_session=True
+                    command,
+                    env={**os.environ, **changes},
+                    stdout=file,
+                    stderr=subprocess.STDOUT,
+                    start_new_session=True,
                 )
                 self._running.add(process)
             try:
@@ -172,19 +202,19 @@ class _Children:
                     self._running.discard(process)
 
     def stop(self) -> None:
-        """Ask all processes to stop, once each, and start no more."""
+        """See ``Processes``."""
         with self._lock:
             self.stopped = True
             for process in self._running:
                 process.terminate()
 
     def kill(self) -> None:
-        """End all processes."""
+        """See ``Processes``."""
         with self._lock:
             for process in self._running:
                 process.kill()
 
 
-def _environment(device: str | None) -> dict[str, str]:
-    changes = {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"} if device is None else {VISIBLE: device}
-    return {**os.environ, **changes}
+def on_cpu() -> dict[str, str]:
+    """What the environment of a run on the CPU has: one thread."""
+    return {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
