@@ -202,9 +202,9 @@ def _mean(values: Sequence[float]) -> str:
     """Mean and spread; nothing if there are no values."""
     if not values:
         return ""
-    mean = statistics.fmean(values)
     if len(values) == 1 or (isinstance(values[0], int) and len(set(values)) == 1):
-        return _number(mean)
+        return _number(values[0])
+    mean = statistics.fmean(values)
     spread = statistics.stdev(values)
     return f"{_number(mean)} ± " + (f"{spread:.4f}" if abs(mean) < 100 else f"{spread:,.0f}")
 
@@ -215,4 +215,4 @@ def _by_seed(values: Mapping[int, float]) -> str:
 
 def _number(value: float) -> str:
     """Scores with four places, counts and megabytes without."""
-    return f"{value:.4f}" if abs(value) < 100 else f"{value:,.0f}"
+    return f"{value:,.0f}" if isinstance(value, int) or abs(value) >= 100 else f"{value:.4f}"

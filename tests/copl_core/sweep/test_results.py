@@ -77,14 +77,15 @@ def test_columns_beside_the_score_and_what_training_cost(tmp_path):
     for run, memory in zip(runs, (2000.0, 2100.0), strict=False):
         cost = {"device": "cpu", "additional_parameters": 1234, "head_parameters": 5, "peak_memory_mb": memory}
         (run.folder / "cost.json").write_text(json.dumps(cost))
-    study = Study(config="x", rows=[Row("a")], score="peak_memory_mb", columns=["additional_parameters", "accuracy"])
+    columns = ["additional_parameters", "head_parameters", "accuracy"]
+    study = Study(config="x", rows=[Row("a")], score="peak_memory_mb", columns=columns)
 
     assert table_of(study, runs).markdown().splitlines() == [
-        "| | peak_memory_mb, mean ± std | additional_parameters | test accuracy | by seed |",
-        "|---|---|---|---|---|",
+        "| | peak_memory_mb, mean ± std | additional_parameters | head_parameters | test accuracy | by seed |",
+        "|---|---|---|---|---|---|",
         # 50 and 50 from the mean: sqrt(5000)
-        "| a | 2,050 ± 71 | 1,234 | 0.2000 ± 0.0000 | 0: 2,000, 1: 2,100 |",
-        "| b | none finished | - | - | - |",
+        "| a | 2,050 ± 71 | 1,234 | 5 | 0.2000 ± 0.0000 | 0: 2,000, 1: 2,100 |",
+        "| b | none finished | - | - | - | - |",
     ]
 
 
