@@ -78,10 +78,8 @@ def retest(run: Run, registry: Registry, *, examples: int, device: torch.device)
     Raises:
         CoplError: Components, data or weights are not there or do not fit any more.
     """
-    check_components(run.folder, run.components, registry.table, whole=True)
-    experiment = check_config(run.config, registry, str(run.folder))
-    result = test(experiment, registry, prompts=run.export, split=SPLIT, device=device)
-    baselines, missing = _baselines(result)
+    result = score_export(run, registry, device)
+    baselines, missing = find_baselines(result)
     best, worst = rank_clips(result.metric, result.measured, examples)
     return Tested(
         scores=result.scores,
@@ -89,9 +87,20 @@ def retest(run: Run, registry: Registry, *, examples: int, device: torch.device)
         breakdown=result.metric.breakdown(list(result.measured.values())),
         baselines=baselines,
         baselines_missing=missing,
-        best=[_draw(result, index, score, device) for index, score in best],
-        worst=[_draw(result, index, score, device) for index, score in worst],
+        best=[draw_example(result, index, score, device) for index, score in best],
+        worst=[draw_example(result, index, score, device) for index, score in worst],
     )
+
+
+def score_export(run: Run, registry: Registry, device: torch.device) -> TestResult:
+    """Score the export of a finished run on the test split.
+
+    Raises:
+        CoplError: See ``retest``.
+    """
+    check_components(run.folder, run.components, registry.table, whole=True)
+    experiment = check_config(run.config, registry, str(run.folder))
+    return test(experiment, registry, prompts=run.export, split=SPLIT, device=device)
 
 
 def rank_clips(
@@ -111,7 +120,7 @@ def rank_clips(
     return best, worst
 
 
-def _baselines(result: TestResult) -> tuple[Mapping[str, Mapping[str, float]], str]:
+def find_baselines(result: TestResult) -> tuple[Mapping[str, Mapping[str, float]], str]:
     """The baselines, and why there are none if something is amiss."""
     if type(result.metric).baselines is Metric.baselines:
         return {}, ""  # The training split need not be there then.
@@ -130,7 +139,8 @@ def _labels(dataset: Dataset, indices: Sequence[int]) -> list[dict[str, object]]
     return [labels for index in indices if (labels := dataset.labels(index))]
 
 
-def _draw(result: TestResult, index: int, score: float, device: torch.device) -> Example:
+def draw_example(result: TestResult, index: int, score: float, device: torch.device) -> Example:
+    """A tested clip, by its index in the data set, with its picture and its sound."""
     sample, picture = render_clip(result.session, SPLIT, index, device)
     sound = result.session.datasets[SPLIT].sound(index)
     return Example(

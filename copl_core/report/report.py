@@ -80,6 +80,7 @@ def report_run(
         title=run.name,
         run=run,
         columns=_columns(run, tested, other),
+        has_baseline=other is not None,
         differs=_differs(run, tested),
         main=main,
         more=more,

@@ -12,6 +12,7 @@ from copl_core.cli.main import main
         (["report", ".", "--examples", "-1"], "copl report: --examples -1: must be at least 0"),
         (["report", "."], "copl report: . is no work dir: it has no config.yaml"),
         (["compare", "absent"], "copl compare: give at least two work dirs"),
+        (["compare", "absent", "gone", "--examples", "-1"], "copl compare: --examples -1: must be at least 0"),
         (["compare", "absent", "gone"], "copl compare: no folder absent"),
     ],
 )

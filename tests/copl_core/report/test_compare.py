@@ -1,17 +1,24 @@
+import re
 from itertools import pairwise
 
 import pytest
+import torch
 from safetensors.torch import load_file
 
 from copl_core.api import ConfigError
+from copl_core.config import check_config, dump_config, load_config
+from copl_core.engine.test import test as score_export
 from copl_core.plugins import get_table
 from copl_core.registry import Registry
 from copl_core.report import compare_runs
 from copl_core.report.charts import BOTTOM, HEIGHT, TOP, Series, line_chart, ticks
 from copl_core.report.compare import short_names
+from exports import export_untrained
 
-from .conftest import write_results, write_rows
+from .conftest import CONFIG, write_results, write_rows
 from .pages import Page
+
+CPU = torch.device("cpu")
 
 
 @pytest.fixture
@@ -45,6 +52,74 @@ def test_two_runs_side_by_side(work_dir, second, tmp_path):
     assert additional[1].startswith("0")
     assert "run, epoch 1: 0.75" in page.text
     assert "other, epoch 1: 0.625" in page.text
+
+
+@pytest.fixture
+def tested(work_dir, second, demo_root):
+    """The second run with an export of its own, whose prompts and head are others."""
+    options = (f"task.dataset.root={demo_root}", "schedule.workers=0", "task.head.channels=8", "schedule.epochs=2")
+    session = export_untrained(second / "export", CONFIG, *options, "tuner={type: frozen}", "seed=3")
+    (second / "config.yaml").write_text(dump_config(session.experiment.source))
+    return [work_dir, second]
+
+
+def test_tested_runs_have_parts_and_clips_side_by_side(tested, tmp_path):
+    registry = Registry(get_table())
+    path, notes = compare_runs(tested, registry, out=tmp_path / "compare.html", examples=2, device=CPU)
+    page = Page(path)
+
+    assert notes == []
+    page.check_self_contained()
+    expected, measured = [], []
+    for folder in tested:
+        experiment = check_config(load_config(folder / "config.yaml"), registry, "")
+        result = score_export(experiment, registry, prompts=folder / "export", split="test", device=CPU)
+        expected.append(result.metric.breakdown(list(result.measured.values()))["category"])
+        measured.append({index: float(each["iou"].mean()) for index, each in result.measured.items()})
+        names = [result.session.datasets["test"][index]["name"] for index in sorted(result.measured)]
+    for category in expected[0]:
+        assert page.row(category) == [f"{each[category]['mIoU']:.4f}" for each in expected]
+    gaps = {index: abs(measured[0][index] - measured[1][index]) for index in measured[0]}
+    most = sorted(gaps, key=lambda index: (-gaps[index], index))[:2]
+    pictures = page.attributes("img", "alt")
+    runs = ("run", "other")
+    assert pictures == [f"Prediction of {run} for {names[index]}" for index in most for run in runs]
+    for index in most:
+        for each in measured:
+            assert f"score {each[index]:.4f}" in page.text
+
+
+def test_baselines_stand_beside_the_runs(tested, tmp_path, monkeypatch):
+    monkeypatch.setattr(
+        "copl_core.report.compare.find_baselines", lambda result: ({"most frequent": {"mIoU": 0.0625}}, "")
+    )
+    path, _ = compare_runs(tested, Registry(get_table()), out=tmp_path / "compare.html", examples=0, device=CPU)
+    page = Page(path)
+    assert page.row("score") == ["run", "other", "most frequentbaseline"]
+    assert page.row("mIoU") == ["0.1250", "0.5000", "0.0625"]
+    assert page.row("F")[-1] == "-"
+
+
+def test_runs_of_other_data_have_no_clips_side_by_side(tested, tmp_path):
+    path = tested[1] / "config.yaml"
+    text = path.read_text()
+    assert text.count("root:") == 1
+    (tmp_path / "moved").symlink_to(re.search(r"root: (\S+)", text)[1])
+    path.write_text(re.sub(r"root: \S+", f"root: {tmp_path / 'moved'}", text))
+
+    page, (note,) = compare_runs(tested, Registry(get_table()), out=tmp_path / "compare.html", device=CPU)
+
+    assert "task.dataset is not the same" in note
+    assert not Page(page).attributes("img", "src")
+
+
+def test_a_run_that_cannot_be_tested_costs_its_column_only(tested, tmp_path):
+    (tested[1] / "export" / "head.safetensors").unlink()
+    page, (note,) = compare_runs(tested, Registry(get_table()), out=tmp_path / "compare.html", device=CPU)
+    assert note.startswith("The export of other can't be tested here")
+    page = Page(page)
+    assert page.row("category") == ["run"]
+    assert page.row("mIoU") == ["0.1250", "0.5000"]
 
 
 def test_mistakes(work_dir, tmp_path):

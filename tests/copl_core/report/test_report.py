@@ -91,6 +91,8 @@ def test_frozen_baseline_stands_beside_the_scores(work_dir, registry, tmp_path):
     page = Page(report_run(work_dir, registry, baseline=other)[0])
 
     assert page.row("score")[-1].startswith("frozen")
+    assert "--baseline DIR" not in page.text
+    assert "--baseline DIR" in Page(report_run(work_dir, registry, out=tmp_path / "alone.html")[0]).text
     assert page.row("mIoU") == ["0.1250", "0.1875", "0.0625"]
     assert page.row("F")[-1] == "-"
 
