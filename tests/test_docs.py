@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from copl_core.api import ConfigError
 from copl_core.cli.data.common import dataset_factory
 from copl_core.cli.main import build_parser, main
 from copl_core.config import check_config, load_config
@@ -176,6 +177,28 @@ def test_the_yaml_of_a_page_is_a_config(page, tmp_path, monkeypatch, registry):
         # As a program, which may be based on either kind of file.
         Path("mine.py").write_text("".join(f"{key} = {value!r}\n" for key, value in values.items()))
         check_config(load_config("mine.py"), registry, text)
+
+
+SETTINGS = [
+    (str(page.relative_to(ROOT)), span)
+    for page in PAGES
+    for span in re.findall(r"`((?:(?:task|schedule|compute|tuner|encoders|protocol)[\w.]*=[\w./]+ ?)+)`", prose(page))
+]
+
+
+@pytest.mark.parametrize(("page", "settings"), SETTINGS)
+def test_a_setting_in_the_text_is_one_of_a_task(page, settings, registry):
+    problems = []
+    for task in ("ave", "avs", "avqa"):
+        try:
+            check_config(load_config(ROOT / "configs" / f"{task}_swin_shared.py", settings.split()), registry, page)
+        except ConfigError as error:
+            problems.append(str(error))
+    assert len(problems) < 3, "\n".join(problems)
+
+
+def test_settings_in_the_text_are_found():
+    assert len(SETTINGS) >= 15
 
 
 def test_the_yaml_of_the_studies_is_a_study(tmp_path, registry):

@@ -16,7 +16,7 @@ from copl_htsat.network import HTSATNetwork
 from copl_synth.ave import AveSettings, write_ave
 from copl_synth.avqa import AvqaSettings, write_avqa
 from copl_synth.avs import AvsSettings, write_avs
-from doc_pages import DOCS, ROOT, Command, commands
+from doc_pages import DOCS, ROOT, Command, blocks, commands
 from exports import export_untrained
 from video_files import tone, write_video
 
@@ -160,6 +160,30 @@ def test_a_command_does_what_its_page_says(command, place, monkeypatch, capsys):
         CHECKS[words[0]](command, printed.out)
     else:
         assert printed.out.strip()
+
+
+@pytest.mark.parametrize(
+    ("about", "words"),
+    [
+        ("data set AVSBench S4:", ["configs/avs_swin_shared.py", "--cfg-options", "task.dataset.root=data/AVSBench"]),
+        ("masks are", ["configs/demo/avs_swin_nano_shared.yaml", *SHORT, "task.head.output_size=224"]),
+        (
+            "copl train: work_dirs/ave",
+            ["configs/demo/ave_swin_nano_shared.yaml", "--resume", *SHORT, "schedule.prompt_lr=1e-4"],
+        ),
+    ],
+)
+def test_a_message_in_the_answers_is_the_one_that_appears(about, words, place, monkeypatch, capsys):
+    (shown,) = [text for text in blocks(DOCS / "faq.md") if text.startswith(about)]
+    monkeypatch.chdir(place)
+    Path("data/AVSBench/Single-source/s4_data/gt_masks").mkdir(parents=True, exist_ok=True)
+    if "--resume" in words:
+        train("configs/demo/ave_swin_nano_shared.yaml", "work_dirs/ave", "schedule.prompt_lr=1e-3")
+        capsys.readouterr()
+
+    assert main(["train", *words, "--work-dir", "work_dirs/ave" if "--resume" in words else "refused"]) == 2
+
+    assert shown.removeprefix("copl train: ").strip() in capsys.readouterr().err
 
 
 def test_every_check_is_used():
