@@ -16,7 +16,12 @@ def add_parser(subparsers: "argparse._SubParsersAction[Any]") -> None:
     parser.add_argument("--host", default="127.0.0.1", help="default: 127.0.0.1, this machine only")
     parser.add_argument("--port", type=int, default=7860, help="default: 7860; 0 takes a free one")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
-    parser.add_argument("--examples", type=Path, metavar="DIR", help="a folder of videos to offer")
+    parser.add_argument(
+        "--examples",
+        type=Path,
+        metavar="DIR",
+        help="a folder of videos to offer (default: clips of the demo, if there)",
+    )
     parser.add_argument("--max-upload", type=int, default=200, metavar="MB", help="of a video; default: 200")
     add_cfg_options(
         parser, "where files lie here that the exports name, e.g. encoders.audio.weights=weights/HTSAT.ckpt"

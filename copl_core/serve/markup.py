@@ -7,19 +7,21 @@ from itertools import groupby
 from copl_core.contracts import Finding, Prediction
 
 
-def result_html(prediction: Prediction, seconds: float) -> str:
+def result_html(prediction: Prediction, seconds: float, about: str = "") -> str:
     """Findings as a timeline or as bars, or the summary where there are none.
 
     Args:
         prediction: The result.
         seconds: Duration of the video.
+        about: What was asked of what; on a phone the video and the question are out of sight by now.
     """
     findings = prediction.findings()
     timed = [finding for finding in findings if finding.span is not None]
     whole = [finding for finding in findings if finding.span is None]
     if not findings:
-        return message_html(prediction.summary().strip())
-    return f'<div class="result">{_bars(whole)}{_timeline(timed, seconds)}</div>'
+        return message_html(f"{about}\n{prediction.summary().strip()}".strip())
+    above = f'<p class="asked">{html.escape(about)}</p>' if about else ""
+    return f'<div class="result">{above}{_bars(whole)}{_timeline(timed, seconds)}</div>'
 
 
 def message_html(text: str, *, is_error: bool = False) -> str:

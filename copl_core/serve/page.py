@@ -18,6 +18,8 @@ STYLE = Path(__file__).with_name("page.css")
 KEPT, LOOKED = 3600, 600
 #: Visitors waiting at a time; one video is processed at a time.
 QUEUE = 20
+#: Shows the result where it lies below the edge, as on a phone.
+_INTO_VIEW = "() => document.querySelector('#findings').scrollIntoView({block: 'nearest', behavior: 'smooth'})"
 _HEAD = '<div class="head"><h1>CoPL</h1><p>Collaborative prompt learning on frozen audio-visual encoders</p></div>'
 
 
@@ -86,7 +88,7 @@ def build_page(models: Mapping[str, TrainedModel], examples: Sequence[Path]) -> 
                 }
 
         name.change(choose, name, [about, ask], show_progress="hidden", api_visibility="private")
-        gr.on(
+        shown = gr.on(
             [video.change, name.change, question.submit, button.click],
             show,
             [name, video, question],
@@ -96,6 +98,7 @@ def build_page(models: Mapping[str, TrainedModel], examples: Sequence[Path]) -> 
             concurrency_limit=1,
             api_name="predict",
         )
+        shown.then(None, js=_INTO_VIEW)
         page.queue(max_size=QUEUE)
     return page
 

@@ -69,5 +69,5 @@ def _show(model: TrainedModel, path: Path, question: str | None, folder: Path, p
     files = [file for file in prediction.save(folder) if file.parent == folder]
     videos = [str(file) for file in files if file.suffix in VIDEOS]
     pictures = [str(file) for file in files if file.suffix in PICTURES]
-    html = result_html(prediction, probe(path).seconds)
+    html = result_html(prediction, probe(path).seconds, path.name if question is None else f"{path.name}: {question}")
     return Shown(html, videos[0] if videos else None, pictures, prediction.to_json())

@@ -11,11 +11,14 @@ from typing import Any
 
 from copl_core.api import ConfigError
 from copl_core.data import find_recordings
+from copl_core.data.media import VIDEOS
 from copl_core.serve.models import load_models
 from copl_core.termination import terminable
 
 #: Of a folder of examples so many are offered.
 EXAMPLES_SHOWN = 24
+#: Where ``make demo`` writes its clips, and how many of each of its folders are offered where no folder is named.
+DEMO, DEMO_SHOWN = Path("data", "demo"), 5
 
 
 @dataclass(frozen=True)
@@ -26,7 +29,7 @@ class Settings:
         host: Address to listen on; 0.0.0.0 lets other machines in.
         port: To listen on; 0 takes a free one.
         device: ``auto``, ``cpu`` or ``cuda``.
-        examples: A folder of videos (or one video) to offer.
+        examples: A folder of videos (or one video) to offer; None offers clips of the demo where its data is there.
         max_upload: Megabytes; a larger file is refused.
         options: Changes to the models' configs, see ``copl_core.load``.
     """
@@ -66,7 +69,7 @@ def running(exports: Sequence[Path], settings: Settings) -> Iterator[str]:
         CoplError: See ``serve``.
     """
     gradio = _import_gradio()
-    examples = [] if settings.examples is None else find_recordings(settings.examples)[:EXAMPLES_SHOWN]
+    examples = find_examples(settings.examples)
     models = load_models(exports, device=settings.device, options=settings.options)
     with tempfile.TemporaryDirectory(prefix="copl-serve-") as folder, _environment(GRADIO_TEMP_DIR=folder):
         from copl_core.serve.page import STYLE, build_page, theme
@@ -94,6 +97,21 @@ def running(exports: Sequence[Path], settings: Settings) -> Iterator[str]:
             yield address.rstrip("/")
         finally:
             page.close(verbose=False)
+
+
+def find_examples(folder: Path | None) -> list[Path]:
+    """Videos to offer.
+
+    Args:
+        folder: That holds them, or one video; None for those of the demo, if its data lies where it is written to.
+
+    Raises:
+        DataError: There is nothing of that name, or no video in the folder.
+    """
+    if folder is not None:
+        return find_recordings(folder)[:EXAMPLES_SHOWN]
+    found = {path.parent for path in DEMO.glob("*/*/*") if path.suffix.lower() in VIDEOS}
+    return [video for each in sorted(found) for video in find_recordings(each)[:DEMO_SHOWN]][:EXAMPLES_SHOWN]
 
 
 def _import_gradio() -> Any:

@@ -175,6 +175,20 @@ def assert_fits(browser) -> None:
     assert browser.execute_script("return document.documentElement.scrollWidth") <= browser.width
 
 
+def wait_until_in_view(browser, selector: str) -> None:
+    """Wait until all of an element can be seen without scrolling."""
+    script = (
+        "const r = document.querySelector(arguments[0]).getBoundingClientRect(); return [r.top, r.bottom, innerHeight]"
+    )
+    deadline = time.monotonic() + 10
+    while True:
+        top, bottom, height = browser.execute_script(script, selector)
+        if 0 <= top < bottom <= height:
+            return
+        assert time.monotonic() < deadline, (top, bottom, height)
+        time.sleep(0.1)
+
+
 def choose(browser, label: str) -> None:
     """Switch to the prompts whose name begins so."""
     from selenium.webdriver.common.by import By
@@ -214,6 +228,8 @@ def test_in_chromium_all_tasks_from_one_dropped_video(browser, address, root) ->
     wait_for(browser, "#ask").click()
     wait_for(browser, "#findings .bars")
     assert_fits(browser)
+    assert wait_for(browser, "#findings .asked").text == "good.mp4: Is there a voiceover?"
+    wait_until_in_view(browser, "#findings .answer")
     assert asked_of_others(browser, address) == set()
 
 

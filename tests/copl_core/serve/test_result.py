@@ -1,5 +1,6 @@
 """What the page shows: findings as bars and lanes, or one message."""
 
+import html
 import re
 from pathlib import Path
 
@@ -60,17 +61,25 @@ def none(done, count):
 
 def test_events_lie_in_lanes_in_proportion_to_the_video() -> None:
     events = [Finding("dog", 0.9, (2.0, 5.0)), Finding("bell", 0.5, (5.0, 6.0)), Finding("dog", 0.4, (6.0, 8.2))]
-    html = result_html(Made(events), 8.0)
-    assert re.findall(r'class="label">(\w+)', html) == ["dog", "bell"]
-    lengths = [tuple(map(float, pair)) for pair in re.findall(r"left:([\d.]+)%;width:([\d.]+)%", html)]
+    page = result_html(Made(events), 8.0)
+    assert re.findall(r'class="label">(\w+)', page) == ["dog", "bell"]
+    lengths = [tuple(map(float, pair)) for pair in re.findall(r"left:([\d.]+)%;width:([\d.]+)%", page)]
     assert lengths == [(25.0, 37.5), (75.0, 25.0), (62.5, 12.5)]
-    assert "2 to 5 s <b>90%</b>, 6 to 8.2 s <b>40%</b>" in html
+    assert "2 to 5 s <b>90%</b>, 6 to 8.2 s <b>40%</b>" in page
+
+
+def test_what_was_asked_stands_with_the_result(video) -> None:
+    for answers, about in ((True, "clip.mp4: Who &amp; why?"), (False, "clip.mp4")):
+        with predict(Model(Made([Finding("yes", 0.5)]), answers), video, "Who & why?", none) as shown:
+            assert f'<p class="asked">{about}</p>' in shown.html
+        with predict(Model(Made(), answers), video, "Who & why?", none) as shown:
+            assert shown.html == message_html(f"{html.unescape(about)}\nsomething & nothing")
 
 
 def test_answers_are_bars_under_the_likeliest() -> None:
-    html = result_html(Made([Finding("yes", 0.625), Finding("no", 0.25)]), 8.0)
-    assert '<p class="answer">yes</p>' in html
-    assert re.findall(r"width:([\d.]+)%", html) == ["62.5", "25.0"]
+    page = result_html(Made([Finding("yes", 0.625), Finding("no", 0.25)]), 8.0)
+    assert '<p class="answer">yes</p>' in page
+    assert re.findall(r"width:([\d.]+)%", page) == ["62.5", "25.0"]
 
 
 def test_names_and_messages_are_text_not_markup() -> None:
