@@ -4,11 +4,13 @@ import argparse
 import json
 import re
 import shlex
+import time
 
 import numpy as np
 import pytest
 
 from copl_core.cli.main import main
+from copl_core.cli.predict import _progress as progress_bar
 from copl_core.cli.predict import add_parser
 from copl_core.data import probe
 from copl_core.data.media import VIDEOS
@@ -102,6 +104,19 @@ def test_a_folder_of_pictures_says_what_to_do(predict, tmp_path) -> None:
     assert (code, out) == (2, "")
     assert err.startswith(f"copl predict: no video (mp4, mkv, webm, avi, mov, flv) in folder {tmp_path / 'frames'}")
     assert "make a video first" in err
+
+
+def test_on_a_terminal_windows_are_counted_and_drawing_is_timed(monkeypatch, capsys) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")  # what makes rich take the pipe for a terminal
+    with progress_bar("clip.mp4") as told:
+        told(1, 2)
+        time.sleep(0.3)  # drawn ten times a second
+        told(2, 2)
+        time.sleep(0.3)
+    steps = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", capsys.readouterr().err)
+    first, then = steps.index("window 1 of 2"), steps.index("drawing")
+    assert first < then
+    assert re.search(r"clip\.mp4 .* drawing 0:00:00", steps[then - 100 :])
 
 
 def test_events_are_written_as_json_and_timeline(predict, videos, tmp_path) -> None:
