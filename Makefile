@@ -4,6 +4,10 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 WEB := $(VENV)/web
 
+# Tests run in this many processes, each with one thread.
+JOBS ?= 2
+PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist worksteal
+
 # What the demo does: avs, ave, avqa.
 TASK ?= avs
 DEMO_CONFIG := configs/demo/$(TASK)_swin_nano_shared.yaml
@@ -49,16 +53,16 @@ demo-compare: demo-data
 	@$(BIN)/copl sweep configs/studies/table4_nano.yaml
 
 test: $(VENV)/.installed
-	@$(BIN)/python -m pytest
+	@$(PYTEST)
 
 test-fast: $(VENV)/.installed
-	@$(BIN)/python -m pytest -m "not slow and not dist"
+	@$(PYTEST) -m "not slow and not dist"
 
 test-web: $(WEB)/.installed
 	@COPL_TEST_WEB=1 $(WEB)/bin/python -m pytest tests/copl_core/serve
 
 fuzz: $(VENV)/.installed
-	@COPL_FUZZ_CASES=10000 $(BIN)/python -m pytest tests/fuzz
+	@COPL_FUZZ_CASES=10000 $(PYTEST) tests/fuzz
 
 torture: $(VENV)/.installed
 	@$(BIN)/python tools/torture.py --kills 100

@@ -156,7 +156,10 @@ class ValueReader:
         if type(value) is annotation:
             return value
         if annotation is float and type(value) is int:
-            return float(value)
+            try:
+                return float(value)
+            except OverflowError:
+                return self.fail(path, "expected a number below 1.8e308")
         return self.fail(path, f"expected {describe(annotation)}, got {show(value)}")
 
     def _sequence(self, value: Any, annotation: Any, path: str) -> Any:

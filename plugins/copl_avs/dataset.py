@@ -129,6 +129,11 @@ class AvsS4(Dataset):
             "mask_valid": valid,
         }
 
+    def labels(self, index: int) -> Sample:
+        """``painted`` (n,) float64, the share of each of the clip's n masks that is foreground."""
+        mask, valid = _read_masks(self.clips[index])
+        return {"painted": mask[valid].flatten(1).double().mean(1)}
+
     def pictures(self, index: int) -> list[Image.Image]:
         """The five frames of a clip as they lie on disk, for rendering."""
         return [read_image(path) for path in self.clips[index].frames]

@@ -7,9 +7,9 @@ import torch
 from torch import Tensor
 
 from copl_avs.masks import check_size
-from copl_avs.scores import THRESHOLDS, f_curve, frame_iou
+from copl_avs.scores import BETA_SQUARED, THRESHOLDS, f_curve, frame_iou
 from copl_core.api import ConfigError
-from copl_core.contracts import Batch, Breakdown, Metric, Predictions
+from copl_core.contracts import Batch, Breakdown, Metric, Predictions, Sample
 
 
 class SegmentationMetric(Metric):
@@ -61,6 +61,18 @@ class SegmentationMetric(Metric):
             "mIoU": float(torch.cat([result["iou"] for result in results]).mean()),
             "F": _best(results),
             "F_compat": sum(map(_best, batches)) / len(batches),
+        }
+
+    def baselines(self, training: Sequence[Sample], tested: Sequence[Sample]) -> dict[str, dict[str, float]]:
+        """Everything painted: the IoU and the precision of a frame are the share of it that is foreground."""
+        share = torch.cat([sample["painted"] for sample in tested])
+        precision = share[share > 0]
+        f_score = (1 + BETA_SQUARED) * precision / (BETA_SQUARED * precision + 1)
+        return {
+            "everything painted": {
+                "mIoU": float(share.mean()),
+                "F": float(f_score.mean()) if len(f_score) else 0.0,
+            }
         }
 
     def clip_score(self, result: Any) -> float | None:

@@ -85,6 +85,7 @@ def test_values_become_what_the_annotation_says(value: Any, annotation: Any, exp
         ),
         ("s", complex, "x: cannot be set in a config: its type is complex"),
         (5, Recipe, "x: expected keys and values (Recipe), got int 5"),
+        (10**400, float, "x: expected a number below 1.8e308"),
         ({"hop": 1, "bins": 0}, Recipe, "x: bins must be at least 1, got 0"),
         ({"bins": 3}, Recipe, "x.hop: required by Recipe"),
         ({"hop": "a"}, Recipe | None, "x.hop: expected float, got str 'a'"),

@@ -42,6 +42,11 @@ def test_evaluation_clip(s4) -> None:
     assert sample["mask_valid"].tolist() == [True] * 5
 
 
+def test_labels_are_the_painted_share_of_each_mask(s4) -> None:
+    assert load(s4).labels(0)["painted"].tolist() == [120 / 32**2] * 5
+    assert load(s4, "train").labels(0)["painted"].shape == (1,)
+
+
 def test_training_clip_has_one_mask(s4) -> None:
     dataset = load(s4, "train")
 

@@ -159,3 +159,17 @@ def test_mistakes_are_told() -> None:
         measure(SegmentationMetric(), torch.zeros(1, 5, 1, S, S), torch.zeros(1, 5, 1, 48, 48))
     with pytest.raises(ValueError, match="no clip"):
         SegmentationMetric().summarize([])
+
+
+def test_painting_everything_scores_what_its_masks_measure():
+    _, mask = clips(4)
+    metric = SegmentationMetric()
+    tested = [{"painted": frames.flatten(1).double().mean(1)} for frames in mask]
+
+    ((name, scores),) = metric.baselines([], tested).items()
+
+    # Painted with a probability of 1, which every threshold counts.
+    measured = metric.summarize(measure(metric, torch.full_like(mask, 200.0), mask))
+    assert name == "everything painted"
+    assert scores == {key: pytest.approx(measured[key], abs=1e-6) for key in ("mIoU", "F")}
+    assert 0.1 < scores["mIoU"] < 0.3
