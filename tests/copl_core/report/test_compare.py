@@ -1,8 +1,10 @@
 import re
 from itertools import pairwise
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import load_file
 
 from copl_core.api import ConfigError
@@ -113,13 +115,16 @@ def test_runs_of_other_data_have_no_clips_side_by_side(tested, tmp_path):
     assert not Page(page).attributes("img", "src")
 
 
-def test_a_run_that_cannot_be_tested_costs_its_column_only(tested, tmp_path):
+def test_a_run_that_cannot_be_tested_costs_its_column_only(tested, demo_root, tmp_path):
     (tested[1] / "export" / "head.safetensors").unlink()
     page, (note,) = compare_runs(tested, Registry(get_table()), out=tmp_path / "compare.html", device=CPU)
     assert note.startswith("The export of other can't be tested here")
     page = Page(page)
     assert page.row("category") == ["run"]
-    assert page.row("mIoU") == ["0.1250", "0.5000"]
+    masks = [np.asarray(Image.open(path)) > 0 for path in demo_root.glob("s4_data/gt_masks/test/*/*/*.png")]
+    assert len(masks) == 20
+    assert page.row("score") == ["run", "other", "everything paintedbaseline"]
+    assert page.row("mIoU") == ["0.1250", "0.5000", f"{np.mean(masks):.4f}"]
 
 
 def test_mistakes(work_dir, tmp_path):
