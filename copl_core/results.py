@@ -1,5 +1,6 @@
 """What a training says of itself, in files of its work dir. Imports no torch."""
 
+import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,6 +12,31 @@ from copl_core.config.records import MOVE_AWAY, as_record, read_json, read_recor
 RESULTS_FILE = "results.json"
 COST_FILE = "cost.json"
 RUN_FILE = "run.json"
+
+
+@dataclass(frozen=True)
+class Spread:
+    """A score over several seeds.
+
+    Attributes:
+        values: One a seed.
+    """
+
+    values: tuple[float, ...]
+
+    @property
+    def mean(self) -> float:
+        """Their mean."""
+        return statistics.fmean(self.values)
+
+    @property
+    def std(self) -> float | None:
+        """Their sample standard deviation (n - 1); None of a single one."""
+        return statistics.stdev(self.values) if len(self.values) > 1 else None
+
+    def __format__(self, spec: str) -> str:
+        """``mean +- std``, both formatted by ``spec``."""
+        return format(self.mean, spec) + ("" if self.std is None else f" +- {self.std:{spec}}")
 
 
 @dataclass(frozen=True)

@@ -2,9 +2,7 @@
 
 import dataclasses
 import json
-import statistics
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,37 +17,12 @@ from copl_core.config.schema import MAX_SEED
 from copl_core.engine.distributed import gather, rank, together
 from copl_core.engine.resume import RESUME_FILE
 from copl_core.engine.train import CONFIG_FILE
-from copl_core.results import RESULTS_FILE
+from copl_core.results import RESULTS_FILE, Spread
 
 SEEDS_FILE = "seeds.json"
 
 #: Trains one experiment in a work dir, which may hold the beginning of it, and returns its test scores.
 TrainOne = Callable[[Experiment, Path], Mapping[str, float]]
-
-
-@dataclass(frozen=True)
-class Spread:
-    """A score over several seeds.
-
-    Attributes:
-        values: One a seed.
-    """
-
-    values: tuple[float, ...]
-
-    @property
-    def mean(self) -> float:
-        """Their mean."""
-        return statistics.fmean(self.values)
-
-    @property
-    def std(self) -> float | None:
-        """Their sample standard deviation (n - 1); None of a single one."""
-        return statistics.stdev(self.values) if len(self.values) > 1 else None
-
-    def __format__(self, spec: str) -> str:
-        """``mean +- std``, both formatted by ``spec``."""
-        return format(self.mean, spec) + ("" if self.std is None else f" +- {self.std:{spec}}")
 
 
 def train_seeds(

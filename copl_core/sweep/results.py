@@ -3,7 +3,6 @@
 import csv
 import datetime
 import io
-import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +12,7 @@ import copl_core
 from copl_core.api import ConfigError
 from copl_core.atomic import write_atomically, write_text
 from copl_core.plugins.suggest import did_you_mean
-from copl_core.results import read_cost
+from copl_core.results import Spread, read_cost
 from copl_core.sweep.runs import Run
 from copl_core.sweep.study import Study
 
@@ -175,9 +174,9 @@ def _draw(axes: Any, study: Study, table: Table, curve: bool) -> None:
     Error bars are one standard deviation, points are the seeds. A curve's points are evenly apart: a prompt length is
     doubled, a weight multiplied by ten.
     """
-    rows = {name: list(values.values()) for name, values in table.rows.items() if values}
-    means = [statistics.fmean(values) for values in rows.values()]
-    spreads = [statistics.stdev(values) if len(values) > 1 else 0.0 for values in rows.values()]
+    rows = {name: Spread(tuple(values.values())) for name, values in table.rows.items() if values}
+    means = [spread.mean for spread in rows.values()]
+    spreads = [spread.std or 0.0 for spread in rows.values()]
     places = range(len(rows))
     dots = {"marker": "o", "linestyle": "", "color": "black", "markersize": 3, "zorder": 3}
     if curve:
@@ -190,9 +189,9 @@ def _draw(axes: Any, study: Study, table: Table, curve: bool) -> None:
         axes.set_yticks(places, list(rows))
         axes.invert_yaxis()
         axes.set_xlabel(table.score)
-    for place, values in zip(places, rows.values(), strict=True):
-        across = [place] * len(values)
-        axes.plot(*((across, values) if curve else (values, across)), **dots)
+    for place, spread in zip(places, rows.values(), strict=True):
+        across = [place] * len(spread.values)
+        axes.plot(*((across, spread.values) if curve else (spread.values, across)), **dots)
     axes.grid(alpha=0.3)
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
@@ -204,9 +203,8 @@ def _mean(values: Sequence[float]) -> str:
         return ""
     if len(values) == 1 or (isinstance(values[0], int) and len(set(values)) == 1):
         return _number(values[0])
-    mean = statistics.fmean(values)
-    spread = statistics.stdev(values)
-    return f"{_number(mean)} ± " + (f"{spread:.4f}" if abs(mean) < 100 else f"{spread:,.0f}")
+    spread = Spread(tuple(values))
+    return f"{_number(spread.mean)} ± " + (f"{spread.std:.4f}" if abs(spread.mean) < 100 else f"{spread.std:,.0f}")
 
 
 def _by_seed(values: Mapping[int, float]) -> str:

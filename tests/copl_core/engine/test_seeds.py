@@ -11,7 +11,8 @@ from copl_core.api import ConfigError
 from copl_core.checkpoint import HEAD_FILE, PROMPTS_FILE
 from copl_core.cli.main import main
 from copl_core.config import dump_config
-from copl_core.engine.seeds import Spread, train_seeds
+from copl_core.engine.seeds import train_seeds
+from copl_core.results import Spread
 
 QUIET = Console(quiet=True)
 
