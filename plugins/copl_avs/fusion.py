@@ -1,5 +1,6 @@
 """Convolutional parts of the AVSBench decoder."""
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -23,10 +24,17 @@ class DilatedSum(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(BT, width, H, W) -> (BT, channels, H, W)."""
-        first, *others = self.convs
-        total: Tensor = first(x)
-        for conv in others:
-            total = total + conv(x)
+        # Where the outer taps of a kernel lie beyond the map from every position, only its centre reads anything:
+        # such kernels are one matrix.
+        within = [conv for conv in self.convs if conv.dilation[0] < max(x.shape[2:])]
+        beyond = [conv for conv in self.convs if conv not in within]
+        parts: list[Tensor] = [conv(x) for conv in within]
+        if beyond:
+            centre = torch.stack([conv.weight[:, :, 1:2, 1:2] for conv in beyond]).sum(0)
+            parts.append(functional.conv2d(x, centre, torch.stack([conv.bias for conv in beyond]).sum(0)))
+        total, *others = parts
+        for part in others:
+            total = total + part
         return total
 
 

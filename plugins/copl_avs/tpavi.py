@@ -9,7 +9,7 @@ class Tpavi(nn.Module):
     With theta and g of the pixels and phi of the sound, the paper computes ``(theta^T phi / N) g^T`` over all
     N = T * H * W positions: an N x N matrix, 1 GB for a 56x56 map of five frames. As there is no softmax,
     ``theta^T (phi g^T / N)`` is the same, and the matrix is inner x inner. The sound of a frame is the same at all its
-    pixels, so phi is taken once a frame and g averaged over the frame.
+    pixels, so phi is taken once a frame, and g, being linear, of the frame's mean.
 
     Args:
         channels: C of the map.
@@ -43,7 +43,7 @@ class Tpavi(nn.Module):
         clips, frames, channels, height, width = visual.shape
         pixels = visual.flatten(3).transpose(2, 3)  # (B, T, HW, C)
         phi: Tensor = self.phi(self.align(audio))  # (B, T, inner)
-        context = phi.transpose(1, 2) @ self.g(pixels).mean(2) / frames  # (B, inner of phi, inner of g)
+        context = phi.transpose(1, 2) @ self.g(pixels.mean(2)) / frames  # (B, inner of phi, inner of g)
         mixed: Tensor = self.theta(pixels).flatten(1, 2) @ context  # (B, THW, inner)
         mixed = self.out_norm(self.out(mixed).flatten(0, 1)).view_as(pixels)
         result: Tensor = self.norm(mixed + pixels).transpose(2, 3)

@@ -1,3 +1,4 @@
+import pytest
 import torch
 from torch.nn import functional
 
@@ -27,9 +28,11 @@ def test_unit_equals_the_in_place_original() -> None:
     torch.testing.assert_close(unit(x), out + y)
 
 
-def test_dilated_sum_is_four_convolutions() -> None:
+@pytest.mark.parametrize("size", [(20, 20), (19, 18), (4, 19), (12, 12), (6, 6), (3, 3), (1, 1)])
+def test_dilated_sum_is_four_convolutions(size: tuple[int, int]) -> None:
     torch.manual_seed(0)
-    block, x = DilatedSum(width=3, channels=64), torch.randn(2, 3, 20, 20)
+    block, x = DilatedSum(width=3, channels=4).double(), torch.randn(2, 3, *size, dtype=torch.float64)
+    grad = torch.randn(2, 4, *size, dtype=torch.float64)
 
     expected = sum(
         functional.conv2d(x, conv.weight, conv.bias, padding=rate, dilation=rate)
@@ -37,6 +40,14 @@ def test_dilated_sum_is_four_convolutions() -> None:
     )
 
     torch.testing.assert_close(block(x), expected)
+    torch.testing.assert_close(
+        torch.autograd.grad(block(x), list(block.parameters()), grad),
+        torch.autograd.grad(expected, list(block.parameters()), grad),
+    )
+
+
+def test_dilated_sum_starts_small() -> None:
+    block = DilatedSum(width=3, channels=64)
     weights = torch.cat([conv.weight.flatten() for conv in block.convs]).detach()
     assert abs(float(weights.std()) - 0.01) < 5e-4
     assert abs(float(weights.mean())) < 5e-4
