@@ -222,7 +222,7 @@ def test_show_prints_what_a_run_would_get(copl):
     code, out, _ = copl("show", DEMO, "--origin", *options)
     assert "seed: 5  # --cfg-options seed=5" in out
     assert "    type: prompt_bank" in out
-    assert "  epochs: 6  # configs/_base_/schedules/demo.yaml:3" in out
+    assert "  epochs: 5  # configs/_base_/schedules/demo.yaml:3" in out
     code, _, message = copl("show", DEMO, "--cfg-options", "tunr.x=1")
     assert code == 2
     assert message.splitlines() == [
@@ -252,7 +252,7 @@ def test_diff_tells_equal_from_different(copl, write):
     assert out.splitlines() == [
         f"--- {DEMO}",
         f"+++ {other}",
-        "- schedule.epochs: 6  # configs/_base_/schedules/demo.yaml:3",
+        "- schedule.epochs: 5  # configs/_base_/schedules/demo.yaml:3",
         f"+ schedule.epochs: 9  # {other}:2",
     ]
 
