@@ -34,6 +34,8 @@ class AvsDecoder(Head):
         widths: Widths to which the four maps are projected, fine to coarse.
         audio_width: Width to which the sound of a frame is projected.
         tpavi_stages: Scales (0 fine .. 3 coarse) that get TPAVI. None: the sound reaches no mask, an ablation.
+        tpavi_gain: Weight that the sound begins with in TPAVI. 0 as published: at learning rates of an AdamW step the
+            weight needs hundreds of steps to grow. 1 saves a short training these.
         standardize_audio: Standardise the pooled sound per feature, with running statistics and nothing trained, before
             its projection. The published decoder does not; on frozen features, which differ little from their common
             mean, it shortens training by far.
@@ -52,6 +54,7 @@ class AvsDecoder(Head):
         widths: Sequence[int] = (64, 128, 320, 512),
         audio_width: int = 128,
         tpavi_stages: Sequence[int] = (0, 1, 2, 3),
+        tpavi_gain: float = 0.0,
         standardize_audio: bool = False,
         matching_weight: float = 0.0,
     ) -> None:
@@ -73,7 +76,9 @@ class AvsDecoder(Head):
         self.audio_projection = nn.Linear(audio.width, audio_width) if tpavi_stages else None
         self.tpavi = nn.ModuleDict()
         for stage in sorted(tpavi_stages):
-            self.tpavi[str(stage)] = Tpavi(channels=channels, inner=channels // 2, audio_width=audio_width)
+            self.tpavi[str(stage)] = Tpavi(
+                channels=channels, inner=channels // 2, audio_width=audio_width, gain=tpavi_gain
+            )
         self.fusion = nn.ModuleList(
             FeatureFusionBlock(channels=channels, lateral=scale < SCALES - 1) for scale in range(SCALES)
         )

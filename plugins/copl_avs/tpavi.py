@@ -15,9 +15,10 @@ class Tpavi(nn.Module):
         channels: C of the map.
         inner: Width of theta, phi and g.
         audio_width: Width of the sound of a frame.
+        gain: Weight that the sound begins with.
     """
 
-    def __init__(self, *, channels: int, inner: int, audio_width: int) -> None:
+    def __init__(self, *, channels: int, inner: int, audio_width: int, gain: float = 0.0) -> None:
         super().__init__()
         self.align = nn.Linear(audio_width, channels)
         self.g = nn.Linear(channels, inner)
@@ -26,8 +27,8 @@ class Tpavi(nn.Module):
         self.out = nn.Linear(inner, channels)
         self.out_norm = nn.BatchNorm1d(channels)
         self.norm = nn.LayerNorm(channels)
-        # The module starts as a plain layer norm of its input, as in the paper's code: the sound fades in.
-        nn.init.zeros_(self.out_norm.weight)
+        # With 0, as in the paper's code, the module starts as a plain layer norm of its input: the sound fades in.
+        nn.init.constant_(self.out_norm.weight, gain)
         nn.init.zeros_(self.out_norm.bias)
 
     def forward(self, visual: Tensor, audio: Tensor) -> Tensor:
