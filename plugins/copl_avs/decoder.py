@@ -34,8 +34,8 @@ class AvsDecoder(Head):
         widths: Widths to which the four maps are projected, fine to coarse.
         audio_width: Width to which the sound of a frame is projected.
         tpavi_stages: Scales (0 fine .. 3 coarse) that get TPAVI. None: the sound reaches no mask, an ablation.
-        tpavi_gain: Weight that the sound begins with in TPAVI. 0 as published: at learning rates of an AdamW step the
-            weight needs hundreds of steps to grow. 1 saves a short training these.
+        tpavi_gain: Weight that the sound begins with in TPAVI, at least 0. 0 as published; it then takes hundreds of
+            steps to grow, which a short training can't spare: begin with 1 there.
         standardize_audio: Standardise the pooled sound per feature, with running statistics and nothing trained, before
             its projection. The published decoder does not; on frozen features, which differ little from their common
             mean, it shortens training by far.
@@ -60,6 +60,8 @@ class AvsDecoder(Head):
     ) -> None:
         super().__init__(visual=visual, audio=audio, frames=frames)
         _check(output_size, channels, widths, audio_width, tpavi_stages)
+        if tpavi_gain < 0:
+            raise ConfigError(f"head.tpavi_gain is {tpavi_gain}: must be at least 0")
         if matching_weight < 0 or (matching_weight and not tpavi_stages):
             raise ConfigError(f"head.matching_weight is {matching_weight}: must be at least 0, and 0 without TPAVI")
         self.output_size = output_size

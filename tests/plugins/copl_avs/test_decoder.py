@@ -216,6 +216,7 @@ def test_masks_of_another_size_are_refused() -> None:
         {"audio_width": 0},
         {"tpavi_stages": (0, 4)},
         {"tpavi_stages": (1, 1)},
+        {"tpavi_gain": -1},
     ],
 )
 def test_settings_that_build_nothing_are_refused(setting: dict) -> None:

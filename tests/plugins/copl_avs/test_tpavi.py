@@ -43,3 +43,14 @@ def test_starts_as_a_layer_norm_and_learns_from_there() -> None:
     torch.testing.assert_close(result, expected)
     (result**3).sum().backward()
     assert bool(module.out_norm.weight.grad.abs().sum() > 0)
+
+
+def test_gain_is_what_the_sound_begins_with() -> None:
+    module, visual, audio = make()
+    loud, _, _ = make()
+    torch.nn.init.ones_(module.out_norm.weight)
+    given = Tpavi(channels=C, inner=INNER, audio_width=D, gain=1.0).double()
+    given.load_state_dict({**loud.state_dict(), "out_norm.weight": given.out_norm.weight})
+
+    torch.testing.assert_close(given(visual, audio), module(visual, audio))
+    assert not torch.allclose(given(visual, audio), loud(visual, audio))
