@@ -59,9 +59,7 @@ class AvsDecoder(Head):
         matching_weight: float = 0.0,
     ) -> None:
         super().__init__(visual=visual, audio=audio, frames=frames)
-        _check(output_size, channels, widths, audio_width, tpavi_stages)
-        if tpavi_gain < 0:
-            raise ConfigError(f"head.tpavi_gain is {tpavi_gain}: must be at least 0")
+        _check(output_size, channels, widths, audio_width, tpavi_stages, tpavi_gain)
         if matching_weight < 0 or (matching_weight and not tpavi_stages):
             raise ConfigError(f"head.matching_weight is {matching_weight}: must be at least 0, and 0 without TPAVI")
         self.output_size = output_size
@@ -175,7 +173,12 @@ def matching(visual: Tensor, sound: Tensor, logits: Tensor) -> Tensor:
 
 
 def _check(
-    output_size: int, channels: int, widths: Sequence[int], audio_width: int, tpavi_stages: Sequence[int]
+    output_size: int,
+    channels: int,
+    widths: Sequence[int],
+    audio_width: int,
+    tpavi_stages: Sequence[int],
+    tpavi_gain: float,
 ) -> None:
     """Refuse numbers that build no decoder.
 
@@ -192,3 +195,5 @@ def _check(
         raise ConfigError(f"head.audio_width is {audio_width}: must be at least 1")
     if set(tpavi_stages) - set(range(SCALES)) or len(set(tpavi_stages)) != len(tpavi_stages):
         raise ConfigError(f"head.tpavi_stages is {list(tpavi_stages)}: must be different numbers of 0..{SCALES - 1}")
+    if tpavi_gain < 0:
+        raise ConfigError(f"head.tpavi_gain is {tpavi_gain}: must be at least 0")
