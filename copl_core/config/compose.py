@@ -18,8 +18,6 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, TypeAlias
 
-from mmengine.config import ConfigDict
-
 from copl_core.api import ConfigError, PluginError
 from copl_core.config.origins import Origin, nearest, paths, python_lines, without, written_in
 from copl_core.config.strict_yaml import read_yaml_lines
@@ -257,6 +255,11 @@ def _run_python(tree: ast.Module, path: Path, base: dict[str, Any], at: At) -> t
     Returns:
         The file's own keys, and the base as the file left it.
     """
+    # Here, for MMEngine takes longer to import than a YAML config to read.
+    from mmengine.config import ConfigDict
+
+    from copl_core.config import mmengine_yaml  # noqa: F401 - for a config that reads YAML through MMEngine
+
     names: dict[str, Any] = {BASE: ConfigDict(base)}
     _guarded(lambda: exec(compile(tree, str(path), "exec"), names), path)
     left = names.pop(BASE, {})

@@ -1,18 +1,16 @@
 """YAML as plain data: what a person would expect of it, nothing that runs, no silent surprise.
 
 YAML 1.2 scalars (``1e-3`` is a number, ``no`` and ``on`` are strings); tags, anchors, duplicate keys, keys that are not
-strings and numbers like ``012`` are refused, with file and line. Importing this module also makes it MMEngine's reader
-of YAML files, whose own one executes tags.
+strings and numbers like ``012`` are refused, with file and line.
 """
 
 import math
 import re
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import yaml
-from mmengine.fileio import BaseFileHandler, register_handler
 
 from copl_core.api import ConfigError
 from copl_core.config.origins import yaml_lines
@@ -177,20 +175,3 @@ def _explain(error: yaml.MarkedYAMLError) -> str:
     if error.problem and "'\\t'" in error.problem:
         return "tabs are not allowed for indentation: use spaces"
     return ", ".join(part for part in (error.context, error.problem) if part)
-
-
-@register_handler(["yaml", "yml"])
-class StrictYamlHandler(BaseFileHandler):  # type: ignore[misc]
-    """The same rules for whatever reads YAML through ``mmengine.fileio`` or ``mmengine.Config``."""
-
-    def load_from_fileobj(self, file: IO[str] | Iterable[str], **_: Any) -> dict[str, Any]:
-        """Read an open file."""
-        return parse_mapping("".join(file), str(getattr(file, "name", "<yaml>")))
-
-    def dump_to_fileobj(self, obj: Any, file: IO[str], **_: Any) -> None:
-        """Write to an open file."""
-        file.write(dump_yaml(obj))
-
-    def dump_to_str(self, obj: Any, **_: Any) -> str:
-        """Return the text."""
-        return dump_yaml(obj)

@@ -1,4 +1,6 @@
 import math
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from copl_core.api import ConfigError
+from copl_core.config import mmengine_yaml  # noqa: F401
 from copl_core.config.strict_yaml import dump_yaml, parse_mapping, parse_value, read_yaml
 
 
@@ -97,6 +100,20 @@ def test_a_tag_that_would_execute_is_refused_also_by_mmengine_and_nothing_runs(t
         mmengine.Config.fromfile(str(path))
 
     assert not mark.exists()
+
+
+def test_a_yaml_config_is_read_without_mmengine_and_a_python_config_gets_its_strict_reader(tmp_path: Path) -> None:
+    (tmp_path / "plain.yaml").write_text("lr: 1e-3\n")
+    (tmp_path / "evil.yaml").write_text("lr: !!python/name:os.getcwd\n")
+    (tmp_path / "reads.py").write_text("import mmengine\nlr = mmengine.load('evil.yaml')['lr']\n")
+    code = (
+        "import sys\nfrom copl_core.config import load_config\n"
+        "print(load_config('plain.yaml')['lr'], 'mmengine' in sys.modules)\nload_config('reads.py')\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True)
+    assert done.stdout == "0.001 False\n"
+    assert "ConfigError: reads.py:2: " in done.stderr
+    assert "is not allowed" in done.stderr
 
 
 def test_mmengine_reads_and_writes_yaml_by_the_same_rules(tmp_path: Path) -> None:
