@@ -17,7 +17,7 @@ from copl_core.config.schema import MAX_SEED
 from copl_core.engine.distributed import gather, rank, together
 from copl_core.engine.resume import RESUME_FILE
 from copl_core.engine.train import CONFIG_FILE
-from copl_core.results import RESULTS_FILE, Spread
+from copl_core.results import RESULTS_FILE, Spread, read_results
 
 SEEDS_FILE = "seeds.json"
 
@@ -69,20 +69,6 @@ def train_seeds(
     return result
 
 
-def _read_scores(work_dir: Path) -> dict[str, float]:
-    """The test scores of a finished run.
-
-    Raises:
-        ConfigError: The results can't be read.
-    """
-    path = work_dir / RESULTS_FILE
-    try:
-        scores: dict[str, float] = json.loads(path.read_text(encoding="utf-8"))["test"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ConfigError(f"cannot read the results {path} ({error}): delete the file to test the run again") from error
-    return scores
-
-
 def _check(seeds: Sequence[int], free: Sequence[Path]) -> None:
     """Refuse seeds that aren't any, and a run in a folder that should be free."""
     wrong = [seed for seed in seeds if not 0 <= seed <= MAX_SEED]
@@ -95,13 +81,12 @@ def _check(seeds: Sequence[int], free: Sequence[Path]) -> None:
         )
 
 
-def _finished(experiment: Experiment, folder: Path) -> dict[str, float] | None:
+def _finished(experiment: Experiment, folder: Path) -> Mapping[str, float] | None:
     """The scores of a finished run of the same config."""
-    if rank() > 0:
+    results = read_results(folder) if rank() == 0 else None
+    if results is None or load_config(folder / CONFIG_FILE) != experiment.source:
         return None
-    if not (folder / RESULTS_FILE).exists() or load_config(folder / CONFIG_FILE) != experiment.source:
-        return None
-    return _read_scores(folder)
+    return results.test
 
 
 def _start(experiment: Experiment, folder: Path, train_one: TrainOne) -> Mapping[str, float]:

@@ -1,5 +1,6 @@
 """``copl train --seeds``: one run a seed, kept when finished, and their mean and spread."""
 
+import dataclasses
 import io
 import json
 
@@ -12,7 +13,7 @@ from copl_core.checkpoint import HEAD_FILE, PROMPTS_FILE
 from copl_core.cli.main import main
 from copl_core.config import dump_config
 from copl_core.engine.seeds import train_seeds
-from copl_core.results import Spread
+from copl_core.results import Results, Spread
 
 QUIET = Console(quiet=True)
 
@@ -42,7 +43,10 @@ class Trainer:
         if experiment.seed == self.fail_at:
             raise KeyboardInterrupt
         scores = {"x": float(experiment.seed), "y": 1.0}
-        (folder / "results.json").write_text(json.dumps({"test": scores}))
+        results = Results(
+            epoch=1, selected_on="val", selection={}, test=scores, protocol="standard", seed=experiment.seed
+        )
+        (folder / "results.json").write_text(json.dumps(dataclasses.asdict(results)))
         return scores
 
 
@@ -109,7 +113,7 @@ def test_mistakes(train, tmp_path, capsys):
             train(seeds)
     train([0])
     (tmp_path / "seed-0" / "results.json").write_text("{")
-    with pytest.raises(ConfigError, match="cannot read the results"):
+    with pytest.raises(ConfigError, match=r"results\.json.*; restore the file, or move it away"):
         train([0], resume=True)
     for options in (["--seeds", "0,x"], ["--seeds", "0", "--seed", "1"]):
         with pytest.raises(SystemExit):
