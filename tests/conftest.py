@@ -1,12 +1,15 @@
 """Fixtures shared by the whole suite."""
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
 
 # Two threads each: the suite's tensors are small, and spinning threads would slow each other down.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+# What a script starts in the background ignores Ctrl-C, and so does all it starts; tests press it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 # First-party plugins only, whatever else is installed; a test names those that it adds.
 os.environ["COPL_LOAD_PLUGINS"] = ""
 for _variable in ("COPL_DISABLE_PLUGINS", "COPL_STRICT_PLUGINS"):
