@@ -12,13 +12,15 @@ import copl_core
 from copl_core.api import ConfigError
 from copl_core.atomic import write_atomically, write_text
 from copl_core.plugins.suggest import did_you_mean
-from copl_core.results import Spread, read_cost
+from copl_core.results import Spread, read_cost, read_starts
 from copl_core.sweep.runs import Run
 from copl_core.sweep.study import Study
 
 CSV_FILE, MARKDOWN_FILE, PLOT_FILE = "results.csv", "results.md", "results.png"
 
 Record = dict[str, Any]
+#: Columns of a record that are no measurements.
+NAMES = ("row", "seed", "commit")
 #: A column's values by row and seed, of finished runs that have it.
 Values = dict[str, dict[int, float]]
 
@@ -33,6 +35,7 @@ class Table:
         others: Values of the columns shown beside it.
         finished: How many runs each row has finished.
         planned: How many runs each row has.
+        commits: Of the program in the finished runs, as far as they are known.
     """
 
     score: str
@@ -40,6 +43,7 @@ class Table:
     others: Mapping[str, Values]
     finished: Mapping[str, int]
     planned: Mapping[str, int]
+    commits: Sequence[str] = ()
 
     def markdown(self) -> str:
         """Mean and sample standard deviation (n - 1), and each seed's value."""
@@ -62,22 +66,25 @@ def read_records(runs: Sequence[Run]) -> tuple[list[Record], list[str]]:
     """Read what the runs left.
 
     Returns:
-        For each finished run a record of everything: ``row``, ``seed``, ``epoch``, ``val ...``, ``test ...`` and what
-        ``cost.json`` measured; and what is wrong with runs that can't be read.
+        For each finished run a record of everything: ``row``, ``seed``, ``commit`` where it is known, ``epoch``,
+        ``val ...``, ``test ...`` and what ``cost.json`` measured; and what is wrong with runs that can't be read.
     """
     records: list[Record] = []
     problems: list[str] = []
     for run in runs:
         try:
-            results, cost = run.results(), read_cost(run.folder)
+            results, cost, starts = run.results(), read_cost(run.folder), read_starts(run.folder)
         except ConfigError as error:
             problems.append(f"{run.row}, seed {run.seed}: {error}")
             continue
         if results is not None:
             selected = {f"{results.selected_on} {name}": value for name, value in results.selected.items()}
             tested = {f"test {name}": value for name, value in results.test.items()}
-            run_of = {"row": run.row, "seed": run.seed, "epoch": results.epoch}
-            records.append({**run_of, **selected, **tested, **(cost.measures() if cost else {})})
+            run_of: Record = {"row": run.row, "seed": run.seed}
+            if starts and starts[-1].commit:
+                run_of["commit"] = starts[-1].commit
+            measured = cost.measures() if cost else {}
+            records.append({**run_of, "epoch": results.epoch, **selected, **tested, **measured})
     return records, problems
 
 
@@ -100,6 +107,7 @@ def make_table(study: Study, runs: Sequence[Run], records: Sequence[Record]) -> 
         },
         finished={row: finished.count(row) for row in rows},
         planned={row: planned.count(row) for row in rows},
+        commits=list(dict.fromkeys(record["commit"] for record in records if "commit" in record)),
     )
 
 
@@ -120,8 +128,11 @@ def write_table(study: Study, table: Table, folder: Path, title: str) -> list[Pa
     Returns:
         The files written.
     """
-    note = f"\n{sum(table.finished.values())} runs, copl {copl_core.__version__}, {datetime.date.today()}.\n"
-    write_text(folder / MARKDOWN_FILE, f"# {title}\n\n{table.markdown()}{note}")
+    program = f"copl {copl_core.__version__}" + (
+        f" at {', '.join(map(_short, table.commits))}" if table.commits else ""
+    )
+    note = f"{sum(table.finished.values())} runs, {program}, {datetime.date.today()}."
+    write_text(folder / MARKDOWN_FILE, f"# {title}\n\n{table.markdown()}\n{note}\n")
     written = [folder / MARKDOWN_FILE]
     shown = sum(map(bool, table.rows.values()))
     if shown:
@@ -139,9 +150,7 @@ def write_table(study: Study, table: Table, folder: Path, title: str) -> list[Pa
 
 def _column(name: str | None, key: str, records: Sequence[Record]) -> str:
     """The column that a study names: a test score by its plain name, or any column as it is."""
-    columns = [
-        column for column in dict.fromkeys(key for record in records for key in record) if column not in ("row", "seed")
-    ]
+    columns = [column for column in dict.fromkeys(key for record in records for key in record) if column not in NAMES]
     if name is None:
         return next((column for column in columns if column.startswith("test ")), "test score")
     if f"test {name}" in columns or not columns:
@@ -160,6 +169,12 @@ def _values(column: str, rows: Sequence[str], records: Sequence[Record]) -> Valu
         row: {record["seed"]: record[column] for record in records if record["row"] == row and column in record}
         for row in rows
     }
+
+
+def _short(commit: str) -> str:
+    """As git abbreviates it, and whether there were changes."""
+    name, plus, changes = commit.partition("+")
+    return name[:7] + plus + changes
 
 
 def _is_curve(study: Study) -> bool:

@@ -129,6 +129,24 @@ def test_damaged_results_leave_the_others_in_the_table(tmp_path):
     )
 
 
+def test_the_commits_that_trained_are_told(tmp_path):
+    runs = [finished(tmp_path, "a", seed, 0.2) for seed in range(4)]
+    first, last = "0123456789" * 4, "abcdef1234" * 4 + "+changes"
+    for run, commits in zip(runs, ([first], [first, last], [None]), strict=False):
+        (run.folder / "run.json").write_text(json.dumps({"starts": [{"commit": commit} for commit in commits]}))
+    study = Study(config="x", rows=[Row("a")])
+    records, _ = read_records(runs)
+    assert [record.get("commit") for record in records] == [first, last, None, None]
+    assert list(records[0])[:4] == ["row", "seed", "commit", "epoch"]
+
+    write_table(study, make_table(study, runs, records), tmp_path, "Lengths")
+
+    note = (tmp_path / "results.md").read_text().splitlines()[-1]
+    assert re.fullmatch(r"4 runs, copl \S+ at 0123456, abcdef1\+changes, \d{4}-\d\d-\d\d\.", note)
+    with pytest.raises(ConfigError, match="no finished run has 'commit'"):
+        make_table(Study(config="x", rows=[Row("a")], score="commit"), runs, records)
+
+
 def test_files(tmp_path):
     study = Study(config="x", grid={"tuner.length": [2, 8]}, seeds=[0])
     runs = [finished(tmp_path, "length=2", 0, 0.2), finished(tmp_path, "length=8", 0, 0.4)]
