@@ -21,8 +21,8 @@ from copl_core.contracts.inputs import AudioSpec, ImageSpec
 #: One clip. ``visual`` (T, 3, H, W) and ``audio`` (T, ...) feed the encoders; ``name`` identifies the clip.
 Sample: TypeAlias = dict[str, Any]
 #: Collated samples: tensors gain a leading B, other values become lists of length B. Where a data set yields
-#: ``negative`` frames of other clips (B, T, 3, H, W), the head finds ``negative_features`` as well: the Features that
-#: the frozen visual encoder makes of them, without the tuner.
+#: ``negative`` frames of other clips (B, T, 3, H, W), the head finds ``negative_features`` as well: the Features of
+#: them, without autograd, from the frozen visual encoder alone or as ``Head.tuned_negatives`` says.
 Batch: TypeAlias = dict[str, Any]
 #: What numbers in samples stand for, e.g. ``{"classes": ("dog", "violin")}``.
 Names: TypeAlias = Mapping[str, tuple[str, ...]]
@@ -127,10 +127,15 @@ class Head(nn.Module, ABC):
 
     Built with the shapes of the features, T, and the ``names`` of the data set; these are empty where there is no data,
     as when parameters are counted, so a head that needs their number takes a default from its config.
+
+    Attributes:
+        tuned_negatives: Whether ``negative`` frames of a batch go through the tuner, with the sound of the clip that
+            they are no part of, or through the frozen visual encoder alone.
     """
 
     kind: ClassVar[str] = "head"
     context: ClassVar[tuple[str, ...]] = ("visual", "audio", "frames", "names")
+    tuned_negatives: bool = False
 
     def __init__(self, *, visual: FeatureLayout, audio: FeatureLayout, frames: int, names: Names | None = None) -> None:
         super().__init__()

@@ -165,6 +165,11 @@ class TwoStream(nn.Module):
             tokens = _end_of_block(self.visual, index, ends, tokens, stages)
         return self.visual.features(stages, "visual")
 
+    @torch.no_grad()
+    def _encode_negatives(self, frames: Tensor, sound: Tensor) -> Features:
+        """Frames of other clips (BT, 3, H, W), as the head wants them read."""
+        return self.encode(frames, sound)[0] if self.head.tuned_negatives else self.encode_plainly(frames)
+
     def _step(self, pair: Pair, visual: Tensor, audio: Tensor) -> tuple[Tensor, Tensor]:
         """The tuner's step, kept whole or by its inputs only."""
         if self.compute.checkpointing != "block":
@@ -180,9 +185,10 @@ class TwoStream(nn.Module):
             torch.autocast(batch["visual"].device.type, dtype=dtype, enabled=lower),
             recompute_hidden_layers(self.compute.checkpointing == "mlp"),
         ):
-            visual, audio = self.encode(batch["visual"].flatten(0, 1), batch["audio"].flatten(0, 1))
+            sound = batch["audio"].flatten(0, 1)
+            visual, audio = self.encode(batch["visual"].flatten(0, 1), sound)
             if "negative" in batch:
-                batch = {**batch, "negative_features": self.encode_plainly(batch["negative"].flatten(0, 1))}
+                batch = {**batch, "negative_features": self._encode_negatives(batch["negative"].flatten(0, 1), sound)}
             predictions = self.head(visual, audio, batch)
         return Output(
             predictions={name: _as_float(value) for name, value in predictions.items()}, visual=visual, audio=audio

@@ -18,8 +18,8 @@ class AvstHead(Head):
     3. Temporal grounding: the question attends to the T frames in g, and to those in a, with weights of its own.
     4. Both results, the means of g and a added, are fused, multiplied by the question, and classified.
 
-    While training, the batch may hold frames of other videos: features that the plain frozen encoder gave them. Then
-    ``losses`` also asks for telling from (a, g) whether sound and frame belong together.
+    While training, the batch may hold features of frames of other videos. Then ``losses`` also asks for telling from
+    (a, g) whether sound and frame belong together.
 
     A subclass chooses the question encoder; the rest is common.
 
@@ -34,6 +34,9 @@ class AvstHead(Head):
         attention_heads: Heads of the attention to frames.
         dropout: In that attention and the layers after it.
         match_weight: Weight of the matching loss; 0 leaves the loss and its layers out.
+        tuned_negatives: Send frames of other videos through the tuner, too, with the sound that they don't belong to.
+            As published they take the frozen encoder alone: then prompts tell them apart from the clip's own frames
+            whatever is seen and heard, and the matching loss teaches nothing.
     """
 
     def __init__(
@@ -49,11 +52,13 @@ class AvstHead(Head):
         attention_heads: int,
         dropout: float,
         match_weight: float,
+        tuned_negatives: bool,
     ) -> None:
         super().__init__(visual=visual, audio=audio, frames=frames)
         answers = len((names or {}).get("answers", ())) or answers
         _check(width, answers, attention_heads, dropout, match_weight)
         self.match_weight = match_weight
+        self.tuned_negatives = tuned_negatives
         self.question = question
         self.visual_projection = nn.Linear(visual.pyramid[-1][0], width)
         self.audio_projection = nn.Linear(audio.width, width)
@@ -173,6 +178,9 @@ class Avst(AvstHead):
         attention_heads: Heads of the attention to frames.
         dropout: In that attention and the layers after it.
         match_weight: Weight of the matching loss; 0 leaves the loss and its layers out.
+        tuned_negatives: Send frames of other videos through the tuner, too, with the sound that they don't belong to.
+            As published they take the frozen encoder alone: then prompts tell them apart from the clip's own frames
+            whatever is seen and heard, and the matching loss teaches nothing.
     """
 
     def __init__(
@@ -188,6 +196,7 @@ class Avst(AvstHead):
         attention_heads: int = 4,
         dropout: float = 0.1,
         match_weight: float = 0.5,
+        tuned_negatives: bool = False,
     ) -> None:
         words = len((names or {}).get("words", ())) or words
         if words < 2:
@@ -203,6 +212,7 @@ class Avst(AvstHead):
             attention_heads=attention_heads,
             dropout=dropout,
             match_weight=match_weight,
+            tuned_negatives=tuned_negatives,
         )
 
 

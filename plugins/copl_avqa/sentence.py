@@ -100,6 +100,9 @@ class AvstSentence(AvstHead):
         attention_heads: Heads of the attention to frames.
         dropout: In that attention and the layers after it.
         match_weight: Weight of the matching loss; 0 leaves the loss and its layers out.
+        tuned_negatives: Send frames of other videos through the tuner, too, with the sound that they don't belong to.
+            As published they take the frozen encoder alone: then prompts tell them apart from the clip's own frames
+            whatever is seen and heard, and the matching loss teaches nothing.
     """
 
     def __init__(
@@ -115,6 +118,7 @@ class AvstSentence(AvstHead):
         attention_heads: int = 4,
         dropout: float = 0.1,
         match_weight: float = 0.5,
+        tuned_negatives: bool = False,
     ) -> None:
         super().__init__(
             visual=visual,
@@ -127,6 +131,7 @@ class AvstSentence(AvstHead):
             attention_heads=attention_heads,
             dropout=dropout,
             match_weight=match_weight,
+            tuned_negatives=tuned_negatives,
         )
 
 

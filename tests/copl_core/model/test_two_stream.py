@@ -108,14 +108,19 @@ def test_sound_reaches_the_visual_features_only_through_interaction_prompts():
         assert same is not crosses
 
 
-def test_negative_frames_are_encoded_without_tuner_and_without_autograd():
+@pytest.mark.parametrize("tuned", [False, True])
+def test_negative_frames_are_encoded_without_autograd_and_through_the_tuner_if_the_head_says_so(tuned):
     net, data = build(), batch()
     data["negative"] = data["visual"].flip(0)
     seen = {}
     forward = net.head.forward
     net.head.forward = lambda v, a, given: (seen.update(given), forward(v, a, given))[1]
+    net.head.tuned_negatives = tuned
     net(data)
-    expected = net.visual.encoder.forward_features(data["negative"].flatten(0, 1)).flatten(1, 2)
-    assert torch.allclose(seen["negative_features"].tokens, expected, atol=1e-5)
+    plain = net.visual.encoder.forward_features(data["negative"].flatten(0, 1)).flatten(1, 2)
+    # The clip of other frames with the same sound.
+    through_tuner = net({"visual": data["negative"], "audio": data["audio"]}).visual.tokens
+    assert not torch.allclose(plain, through_tuner, atol=1e-3)
+    assert torch.allclose(seen["negative_features"].tokens, through_tuner if tuned else plain, atol=1e-5)
     assert not seen["negative_features"].tokens.requires_grad
     assert "negative_features" not in data
