@@ -83,10 +83,12 @@ def _check(seeds: Sequence[int], free: Sequence[Path]) -> None:
 
 def _finished(experiment: Experiment, folder: Path) -> Mapping[str, float] | None:
     """The scores of a finished run of the same config."""
-    results = read_results(folder) if rank() == 0 else None
-    if results is None or load_config(folder / CONFIG_FILE) != experiment.source:
+    if rank() > 0:
         return None
-    return results.test
+    if not (folder / RESULTS_FILE).exists() or load_config(folder / CONFIG_FILE) != experiment.source:
+        return None
+    results = read_results(folder)
+    return results.test if results else None
 
 
 def _start(experiment: Experiment, folder: Path, train_one: TrainOne) -> Mapping[str, float]:

@@ -128,10 +128,9 @@ def write_table(study: Study, table: Table, folder: Path, title: str) -> list[Pa
     Returns:
         The files written.
     """
-    program = f"copl {copl_core.__version__}" + (
-        f" at {', '.join(map(_short, table.commits))}" if table.commits else ""
-    )
-    note = f"{sum(table.finished.values())} runs, {program}, {datetime.date.today()}."
+    commits = f" at {', '.join(map(_short, table.commits))}" if table.commits else ""
+    runs = sum(table.finished.values())
+    note = f"{runs} runs, copl {copl_core.__version__}{commits}, {datetime.date.today()}."
     write_text(folder / MARKDOWN_FILE, f"# {title}\n\n{table.markdown()}\n{note}\n")
     written = [folder / MARKDOWN_FILE]
     shown = sum(map(bool, table.rows.values()))

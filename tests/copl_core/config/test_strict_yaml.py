@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from copl_core.api import ConfigError
-from copl_core.config import mmengine_yaml  # noqa: F401
+from copl_core.config import mmengine_yaml  # noqa: F401 - MMEngine then reads YAML by our rules
 from copl_core.config.strict_yaml import dump_yaml, parse_mapping, parse_value, read_yaml
 
 
